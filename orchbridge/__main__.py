@@ -1,0 +1,5 @@
+"""`python -m orchbridge`."""
+
+from orchbridge.cli import main
+
+main()

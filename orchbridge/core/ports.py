@@ -1,0 +1,132 @@
+"""Protocols between the rooms; nobody inherits from them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import msgspec
+
+from orchbridge.core.batch import Batch
+from orchbridge.core.errors import OrchbridgeError
+from orchbridge.core.questions import Answer, Question, Reply, Trouble
+from orchbridge.core.records import Message, Record
+
+
+class StreamId(msgspec.Struct, frozen=True):
+    """One tail of one source; its name is also the key of its head document."""
+
+    source: str
+    kind: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}/{self.kind}"
+
+
+class Recalled(msgspec.Struct, frozen=True):
+    """One remembered document, in the order written: the last of a key wins, None forgets it.
+
+    `place` is "cursor" (key as in Batch.documents) or the channel asked for (bare record key,
+    value = the record's `data` as JSON).
+    """
+
+    place: str
+    key: str
+    value: bytes | None
+
+
+class Codec(Protocol):
+    """Records to transport messages and back; `cli` chooses it, sinks only use it."""
+
+    def encode(self, record: Record) -> Message:
+        """Return the message; its topic is complete."""
+
+    def topic(self, instance: str, channel: str) -> str:
+        """Return the full topic of a source's channel."""
+
+    def decode(self, instance: str, key: bytes | None, value: bytes | None) -> tuple[str, bytes | None] | None:
+        """Return (bare key, data as JSON or None for a removal); None where it is another source's."""
+
+
+class Lane(Protocol):
+    """Our exclusive way into a sink for one stream."""
+
+    def recall(self, channels: tuple[str, ...] = ()) -> AsyncIterator[Recalled]:
+        """Yield the stream's cursor documents, and those of these channels, as last committed."""
+
+    async def commit(self, batch: Batch) -> None:
+        """Write records and documents, all or nothing; raise SinkLost, Fenced or Refused and promise nothing."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line of `orchbridge check`: what was looked at, whether it is well, what to do if not.
+
+    `level` is "ok", "warning" or "failed".
+    """
+
+    subject: str
+    level: str
+    message: str
+    hint: str = ""
+
+
+class Sink(Protocol):
+    """Where records go and where the memory lives."""
+
+    async def open(self, streams: Sequence[StreamId]) -> None:
+        """Connect and verify everything these streams need; raise Refused or SinkLost."""
+
+    def claim(self, stream: StreamId) -> AbstractAsyncContextManager[Lane]:
+        """Fence older owners, then hand out the lane."""
+
+    async def close(self) -> None:
+        """Let go of everything within 2 s."""
+
+    async def check(self, streams: Sequence[StreamId]) -> Iterable[Finding]:
+        """Look at everything without changing anything (no topic created, nobody fenced)."""
+
+
+class Api(Protocol):
+    """The orchestrator as the heart sees it."""
+
+    async def answer(self, question: Question) -> Answer:
+        """Return the answer, Trouble included; raise Denied where only a person can help."""
+
+
+class Stream(Protocol):
+    """One tail as a pure function of what was said; `state` is opaque to everybody else."""
+
+    id: StreamId
+    channels: tuple[str, ...]
+
+    def recall(self, documents: Iterable[Recalled], owner: str) -> Any:
+        """Return the state that these documents describe; raise Corrupt where they cannot be ours.
+
+        `owner` (this worker's claim) is stamped into the head document by the next fold.
+        """
+
+    def ask(self, state: Any, now: float) -> tuple[Question, ...]:
+        """Return everything the state leaves open at `now` (Unix seconds)."""
+
+    def fold(self, state: Any, replies: Sequence[Reply], now: float) -> Batch:
+        """Return what these answers, in this order, amount to."""
+
+    def due(self, state: Any, now: float) -> float:
+        """Return seconds until ask() may have something new to say without another answer; 0 = now."""
+
+
+class Watch(Protocol):
+    """Told what happened; turns it into metrics, log lines and the status page."""
+
+    def claimed(self, stream: StreamId, state: Any) -> None: ...
+    def lapped(self, stream: StreamId, batch: Batch, now: float) -> None:
+        """An answer was folded; whatever it held is committed by now."""
+
+    def committed(self, stream: StreamId, batch: Batch, seconds: float) -> None: ...
+    def stumbled(self, stream: StreamId, loss: OrchbridgeError, pause_s: float) -> None: ...
+    def troubled(self, stream: StreamId, subject: str, trouble: Trouble) -> None: ...
+    def parked(self, stream: StreamId, refusal: OrchbridgeError) -> None: ...
+    def resumed(self, stream: StreamId) -> None: ...
+    def released(self, stream: StreamId, reason: str) -> None: ...
