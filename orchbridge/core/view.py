@@ -19,7 +19,7 @@ class RecentJob(msgspec.Struct, frozen=True):
     environment: str | None = None
     created: str | None = None
     finished: str | None = None
-    nodes: dict[str, int] = {}  # noqa: RUF012  msgspec copies empty defaults
+    nodes: dict[str, int] = {}
     complete: bool | None = None
     url: str | None = None
 
@@ -38,7 +38,7 @@ class StreamView(msgspec.Struct, frozen=True):
     tracked: int = 0
     gaps: int = 0
     epoch: str = ""
-    jobs_by_state: dict[str, int] = {}  # noqa: RUF012  msgspec copies empty defaults
+    jobs_by_state: dict[str, int] = {}
     oldest_running: str | None = None
     nodes_connected: int = 0
     nodes_disconnected: int = 0
