@@ -1,0 +1,72 @@
+"""What all tests share: the real Kafka broker, started once and only where a test asks for it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+
+from tests.broker import Broker, NoBroker
+
+_LACK = pytest.StashKey[str]()
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The bootstrap address of a broker that stays up; ORCHBRIDGE_TEST_KAFKA names one that runs already."""
+    named = os.environ.get("ORCHBRIDGE_TEST_KAFKA")
+    if named:
+        yield named
+        return
+    with _broker(request.config) as broker:
+        yield broker.bootstrap
+
+
+@pytest.fixture(scope="session")
+def _breakable(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    with _broker(request.config) as broker:
+        yield broker
+
+
+@pytest.fixture
+def kafka_broker(_breakable: Broker) -> Iterator[Broker]:
+    """A broker to kill, freeze and restart; it is up when a test begins, whatever the last one did to it."""
+    if not _breakable.running:
+        _breakable.start()
+    yield _breakable
+    _breakable.thaw()
+
+
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """A name for topics and groups that no other test uses."""
+    return f"{re.sub(r'[^a-z0-9]+', '-', request.node.name.lower())[:40].strip('-')}-{uuid4().hex[:8]}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    lack = config.stash.get(_LACK, None)
+    if lack:
+        terminalreporter.section("KAFKA NOT TESTED", sep="!", red=True, bold=True)
+        terminalreporter.line(f"Every test that needs a broker was left out: {lack}")
+
+
+@contextmanager
+def _broker(config: pytest.Config) -> Iterator[Broker]:
+    """Run a broker; where none can be had skip loudly, or fail where CI must not be fooled."""
+    broker = Broker()
+    try:
+        if _LACK not in config.stash:
+            broker.start()
+    except NoBroker as error:
+        config.stash[_LACK] = str(error)
+    try:
+        if _LACK in config.stash:
+            leave_out = pytest.fail if os.environ.get("CI") else pytest.skip
+            leave_out(f"no Kafka broker: {config.stash[_LACK]}")
+        yield broker
+    finally:
+        broker.dispose()
