@@ -1,0 +1,18 @@
+"""The configuration: one TOML file, the environment over it, frozen settings out of it."""
+
+from orchbridge.config.load import load, missing_files
+from orchbridge.config.model import Http, Jsonl, Kafka, Log, Redaction, Settings, Sink, Source, Stdout
+
+__all__ = [
+    "Http",
+    "Jsonl",
+    "Kafka",
+    "Log",
+    "Redaction",
+    "Settings",
+    "Sink",
+    "Source",
+    "Stdout",
+    "load",
+    "missing_files",
+]
