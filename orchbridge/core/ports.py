@@ -94,6 +94,19 @@ class Api(Protocol):
     async def answer(self, question: Question) -> Answer:
         """Return the answer, Trouble included; raise Denied where only a person can help."""
 
+    def changed(self) -> bool:
+        """Whether a token or certificate file differs from what was denied; asks nobody."""
+
+
+class Recall(Protocol):
+    """A memory being read back, one document at a time, so that a large one never stands twice."""
+
+    def learn(self, document: Recalled) -> None:
+        """Take in one document; raise Corrupt where it cannot be ours."""
+
+    def state(self) -> Any:
+        """Return the state that the documents describe."""
+
 
 class Stream(Protocol):
     """One tail as a pure function of what was said; `state` is opaque to everybody else."""
@@ -101,11 +114,8 @@ class Stream(Protocol):
     id: StreamId
     channels: tuple[str, ...]
 
-    def recall(self, documents: Iterable[Recalled], owner: str) -> Any:
-        """Return the state that these documents describe; raise Corrupt where they cannot be ours.
-
-        `owner` (this worker's claim) is stamped into the head document by the next fold.
-        """
+    def recall(self, owner: str) -> Recall:
+        """Return an empty memory to be filled; `owner` is stamped into the head by the next fold."""
 
     def ask(self, state: Any, now: float) -> tuple[Question, ...]:
         """Return everything the state leaves open at `now` (Unix seconds)."""

@@ -149,3 +149,19 @@ class Reply(msgspec.Struct, frozen=True):
     answer: Answer
     asked_at: float
     at: float
+
+
+def subject(question: Question) -> tuple[str, object]:
+    """Return what a question is about; two questions about the same are never under way together."""
+    match question:
+        case JobDetail(job=job) | JobEvents(job=job) | JobNodes(job=job):
+            about: object = job
+        case PlanDetail(plan=plan) | PlanEvents(plan=plan):
+            about = plan
+        case PlanEventWhole(plan=plan, event=event):
+            about = (plan, event)
+        case TaskMetadata(task=task, environment=environment):
+            about = (task, environment)
+        case _:
+            about = None
+    return type(question).__name__, about

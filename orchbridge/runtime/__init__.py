@@ -1,0 +1,1 @@
+"""What moves: the tail loop, the questions under way, per-stream fate, and stopping."""

@@ -1,0 +1,85 @@
+"""The head document of a walked stream: how far ids are accounted for, and in which epoch."""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchbridge.core.errors import Corrupt
+
+VERSION = 1
+ANCHORS_MAX = 32
+GAPS_MAX = 1_000
+
+
+class Anchor(msgspec.Struct, frozen=True, array_like=True):
+    """An id with what must stay true of it for as long as the server's history is the same."""
+
+    id: int
+    created: str | None = None
+    owner: str | None = None
+
+    def contradicts(self, other: Anchor) -> bool:
+        """Whether both cannot be the same thing; what either does not tell decides nothing."""
+        created = self.created is not None and other.created is not None and self.created != other.created
+        owner = self.owner is not None and other.owner is not None and self.owner != other.owner
+        return created or owner
+
+
+class Head(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a stream remembers beside its tracked jobs or plans.
+
+    url      the source it was read from: a memory of another server must not be used
+    keys     "bare" or "prefixed" record keys: changing them would break order per key
+    owner    the claim that wrote it last
+    epoch    raised when the server's ids went back
+    high     every id up to here is accounted for, but for the `gaps`
+    gaps     ids below `high` that were never visible and are not yet declared empty
+    anchors  the newest ids seen, to recognise the same history again
+    seeded   inventory: the first snapshot is whole
+    """
+
+    v: int = VERSION
+    url: str = ""
+    keys: str = "bare"
+    owner: str = ""
+    epoch: int = 1
+    high: int = 0
+    gaps: tuple[int, ...] = ()
+    anchors: tuple[Anchor, ...] = ()
+    seeded: bool = False
+
+    @property
+    def epoch_name(self) -> str:
+        return f"e{self.epoch}"
+
+
+def encode(head: Head) -> bytes:
+    """Return the head as JSON."""
+    return msgspec.json.encode(head)
+
+
+def decode(name: str, document: bytes, *, url: str, keys: str, adopt: bool) -> Head:
+    """Return the head of stream `name`; raise Corrupt where it cannot be ours."""
+    try:
+        head = msgspec.json.decode(document, type=Head)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(
+            f"the cursor of {name} cannot be read: {error}",
+            hint="restore it from a backup of the cursor topic or file, or remove it to start anew",
+        ) from error
+    if head.v != VERSION:
+        raise Corrupt(
+            f"the cursor of {name} has version {head.v}, this program reads version {VERSION}",
+            hint="run the version of orchbridge that wrote it",
+        )
+    if head.url != url and not adopt:
+        raise Corrupt(
+            f"the cursor of {name} belongs to {head.url}, not to {url}",
+            hint="give the source another name, or set adopt_cursor = true if it only has a new address",
+        )
+    if head.keys != keys:
+        raise Corrupt(
+            f"the records of {name} were written with {head.keys} keys; topic_prefix now makes them {keys}",
+            hint="keep {source} in topic_prefix as it was, or use another group",
+        )
+    return msgspec.structs.replace(head, url=url)

@@ -1,0 +1,1 @@
+"""The jobs stream: discovery, events, states, certificates."""

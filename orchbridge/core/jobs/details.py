@@ -1,0 +1,105 @@
+"""Folding what is asked about a single job: its page, its nodes, its task's metadata, and failures to get them."""
+
+from __future__ import annotations
+
+from orchbridge.core.facts import Job, NodeRow, TaskMeta
+from orchbridge.core.jobs.settle import pruned, unreadable
+from orchbridge.core.jobs.track import Track, replace, with_facts
+from orchbridge.core.jobs.work import Work
+from orchbridge.core.pace import backoff
+from orchbridge.core.questions import JobDetail, JobNodes, Page, Reply, TaskMetadata, Trouble
+from orchbridge.core.walk import found, not_found, postpone
+
+BLOCKED_RETRY_S = 300.0
+MISSES_MAX = 2
+
+
+def fold_detail(work: Work, question: JobDetail, answer: Job | Trouble) -> None:
+    """Fold a job's own page: news of a tracked job, or what a gap turned out to be."""
+    track = work.tracks.get(question.job)
+    if track is not None:
+        if isinstance(answer, Job):
+            due = track.due if track.blocked else 0.0  # its page may be readable where its events are not
+            track = with_facts(replace(track, misses=0, failures=0, due=due), answer, work.now)
+            work.put(replace(track, detail=answer, read=(answer.state, answer.stamp)))
+        else:
+            fold_trouble(work, track, f"job {track.id}", answer)
+        return
+    if question.job not in work.walk.gaps:
+        return
+    if isinstance(answer, Job):
+        work.walk = found(work.walk, question.job)
+        work.take_up()
+        fold_detail(work, question, answer)
+    elif answer.kind == "missing":
+        work.walk, happenings = not_found(work.walk, question.job, work.now)
+        work.happened(happenings)
+    else:
+        work.walk = postpone(work.walk, question.job, work.now)
+        work.troubles.append((f"job {question.job}", answer))
+
+
+def fold_nodes(work: Work, track: Track, question: JobNodes, page: Page) -> None:
+    """Fold one page of a job's nodes; the list is whole when the job's own count is reached or nothing new comes."""
+    if question.offset != len(track.rows):
+        return
+    known = {row.name for row in track.rows}
+    new = tuple(item for item in page.items if isinstance(item, NodeRow) and item.name not in known)
+    rows = track.rows + new
+    count = track.job.node_count if track.job is not None else None
+    done = not new or (count is not None and len(rows) >= count)
+    work.put(replace(track, rows=rows, rows_done=done, failures=0, due=0.0))
+
+
+def fold_task(work: Work, question: TaskMetadata, answer: TaskMeta | Trouble) -> tuple[int, ...]:
+    """Fold a task's metadata; return the jobs that waited for it."""
+    work.tasks = work.tasks.after(question, answer, work.now)
+    if isinstance(answer, Trouble) and answer.kind not in {"missing", "absent"}:
+        work.troubles.append((f"metadata of task {question.task}", answer))
+    return tuple(
+        track.id
+        for track in work.tracks.values()
+        if track.context is None and track.job is not None and track.job.task == question.task
+    )
+
+
+def fold_trouble(work: Work, track: Track, subject: str, trouble: Trouble) -> None:
+    """One sick job: wait, or give it up for now; the others go on."""
+    now = work.now
+    if trouble.kind == "missing":
+        track = replace(track, misses=track.misses + 1, due=now + work.settings.poll_s / 2)
+        if track.misses >= MISSES_MAX:
+            pruned(work, track)
+        else:
+            work.put(track)
+        return
+    work.troubles.append((subject, trouble))
+    failures = track.failures + 1
+    if trouble.kind in {"forbidden", "oversize"}:
+        _block(work, track, trouble)
+        return
+    pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", failures)
+    work.put(replace(track, failures=failures, due=now + pause))
+
+
+def _block(work: Work, track: Track, trouble: Trouble) -> None:
+    memo = track.memo
+    if not memo.told:
+        kind, action = "parked", "give the token's user the permission to view this job"
+        if trouble.kind == "oversize":
+            kind, action = "oversize", "its events are larger than the bridge reads; look at it in the console"
+        work.tell(kind, f"job-{track.id}", explanation=f"job {track.id}: {trouble.explanation}", action=action)
+        memo = replace(memo, told=True)
+    track = replace(track, memo=memo, blocked=trouble.kind, due=work.now + BLOCKED_RETRY_S)
+    work.put(track)
+    unreadable(work, track)
+
+
+def reply_trouble(work: Work, track: Track, reply: Reply) -> bool:
+    """Fold a failed or misplaced answer about one job; return whether it was one."""
+    answer = reply.answer
+    if isinstance(answer, Page):
+        return False
+    trouble = answer if isinstance(answer, Trouble) else Trouble("malformed", "not what was asked for")
+    fold_trouble(work, track, f"{type(reply.question).__name__} of job {track.id}", trouble)
+    return True

@@ -1,0 +1,105 @@
+"""Folding a job's events: each delivered once, in order of first visibility."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from orchbridge.core import times
+from orchbridge.core.batch import BATCH_RECORDS_MAX
+from orchbridge.core.facts import JobEvent, Odd
+from orchbridge.core.jobs.memo import Memo
+from orchbridge.core.jobs.settle import with_context
+from orchbridge.core.jobs.track import Track, explains, next_sweep, replace
+from orchbridge.core.jobs.work import Work
+from orchbridge.core.normalize.certificate import FINAL_EVENTS
+from orchbridge.core.normalize.context import Context
+from orchbridge.core.normalize.jobs import ENDED, NODE_EVENTS, event_record
+from orchbridge.core.normalize.notices import odd_id, odd_record
+from orchbridge.core.questions import Item, Page, Reply
+from orchbridge.core.reading import after
+
+
+def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
+    """Fold one answer of events; what does not fit into the batch is left for the next."""
+    track = with_context(work, track)
+    context = track.context
+    if context is None:
+        return  # asked again once the job and its task are known
+    events = [item for item in page.items if isinstance(item, JobEvent)]
+    if any(a.id >= b.id for a, b in pairwise(events)):
+        events = list({event.id: event for event in sorted(events, key=lambda event: event.id)}.values())
+    delivered = track.memo.events
+    fresh = delivered.fresh([event.id for event in events])
+    room = max(BATCH_RECORDS_MAX - len(work.records), 1)
+    partial = len(fresh) > room
+    if partial:
+        last = fresh[room - 1]
+        rest = tuple(event for event in events if event.id > last)
+        events = [event for event in events if event.id <= last]
+        fresh = fresh[:room]
+        work.left.append(replace(reply, answer=replace(page, items=(*rest, *_odds(page.items)))))
+    track = _deliver(work, track, context, events, set(fresh))
+    if not partial:
+        track = _odd_ones(work, track, page.items)
+        reading = after(
+            track.reading, asked_at=reply.asked_at, now=work.now, newest=track.memo.events.max if len(track.memo.events) else 0,
+            fresh=len(fresh), cut_at=events[-1].id if page.cut and events else None, poll_s=work.settings.poll_s,
+        )  # fmt: skip
+        track = replace(track, reading=reading, missing=False if reading.resume is None else track.missing)
+    track = replace(track, misses=0, failures=0, due=0.0, blocked="", explained=explains(track.job, track.nodes))
+    if track.open or partial or track.reading.resume is not None:
+        work.put(track)
+    elif work.now >= track.memo.certified + work.settings.late_window_s and track.id <= work.walk.head.high:
+        work.drop(track.id)
+    else:
+        work.put(next_sweep(track, work.now, work.settings.late_window_s))
+
+
+def _odds(items: tuple[Item, ...]) -> tuple[Odd, ...]:
+    return tuple(item for item in items if isinstance(item, Odd))
+
+
+def _deliver(work: Work, track: Track, context: Context, events: list[JobEvent], fresh: set[int]) -> Track:
+    """Add the records of the fresh events and learn from all of them where each node stands."""
+    memo = track.memo
+    newest = memo.events.max if len(memo.events) else 0
+    nodes, began = dict(track.nodes), dict(track.began)
+    closed = memo.closed
+    for event in events:
+        known = NODE_EVENTS.get(event.type)
+        started = None
+        if known is not None and event.node is not None:
+            result = known[1]
+            if result in ENDED:
+                nodes[event.node] = result
+                started = began.get(event.node)
+            else:
+                nodes.setdefault(event.node, result)
+                at = times.seconds(event.stamp)
+                if at is not None:
+                    began[event.node] = at
+        elif event.type in FINAL_EVENTS:
+            closed = True
+        if event.id in fresh:
+            work.records.append(event_record(context, event, work.observed, late=event.id < newest, began=started))
+    if fresh:
+        work.spoken.add(track.id)
+    if fresh or closed != memo.closed:
+        memo = replace(memo, events=memo.events.plus(fresh), closed=closed)
+    return replace(
+        track, memo=memo, nodes=nodes, began=began, recheck=track.recheck or (bool(fresh) and memo.certified > 0)
+    )
+
+
+def _odd_ones(work: Work, track: Track, items: tuple[Item, ...]) -> Track:
+    """Quarantine what could not be understood, once."""
+    memo: Memo = track.memo
+    for odd in _odds(items):
+        name = odd_id(odd)
+        if name not in memo.odd:
+            epoch = f"e{memo.epoch}"
+            work.records.append(
+                odd_record(work.settings.origin, epoch, f"job/{track.id}", str(track.id), odd, work.observed)
+            )
+            memo = replace(memo, odd=(*memo.odd, name))
+    return replace(track, memo=memo)

@@ -1,0 +1,186 @@
+"""The jobs stream as a pure function of what the orchestrator said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from orchbridge.core import head as heads
+from orchbridge.core.batch import BATCH_RECORDS_MAX, Batch
+from orchbridge.core.facts import Job, TaskMeta
+from orchbridge.core.head import Head
+from orchbridge.core.jobs import memo as memos
+from orchbridge.core.jobs.details import fold_detail, fold_nodes, fold_task, reply_trouble
+from orchbridge.core.jobs.events import fold_events
+from orchbridge.core.jobs.listing import PAGE_MAX, fold_list, page_limit
+from orchbridge.core.jobs.settle import finish, label, settle
+from orchbridge.core.jobs.track import Track, questions, replace
+from orchbridge.core.jobs.work import JobsState, Work
+from orchbridge.core.ports import Recalled, StreamId
+from orchbridge.core.questions import (
+    JobDetail,
+    JobEvents,
+    JobNodes,
+    JobsPage,
+    Page,
+    Question,
+    Reply,
+    TaskMetadata,
+    Trouble,
+    subject,
+)
+from orchbridge.core.settings import StreamSettings
+from orchbridge.core.view import RecentJob, StreamView
+from orchbridge.core.walk import Walk, due_gaps, resumed
+
+
+class JobsRecall:
+    """A jobs memory being read back: the head and one document per tracked job."""
+
+    def __init__(self, settings: StreamSettings, owner: str) -> None:
+        self._settings, self._owner = settings, owner
+        self._head: bytes | None = None
+        self._tracks: dict[int, Track] = {}
+
+    def learn(self, document: Recalled) -> None:
+        """Take in one document, the newest of its key so far."""
+        if document.key == self._settings.name:
+            self._head = document.value
+            return
+        id_ = int(document.key.rpartition("/")[2])
+        if document.value is None:
+            self._tracks.pop(id_, None)
+        else:
+            memo = memos.decode(document.key, document.value)
+            self._tracks[id_] = Track(id_, memo, sweep_due=memo.certified)
+
+    def state(self) -> JobsState:
+        """Return the state; without a head the start rule will apply."""
+        settings = self._settings
+        if self._head is None:
+            return JobsState(Walk(Head(url=settings.url, keys=settings.keys, owner=self._owner), dirty=True))
+        found = heads.decode(settings.name, self._head, url=settings.url, keys=settings.keys, adopt=settings.adopt)
+        return JobsState(resumed(replace(found, owner=self._owner)), self._tracks)
+
+
+class JobStream:
+    """Jobs with their events, states and certificates; implements `Stream` of core/ports.py."""
+
+    def __init__(self, settings: StreamSettings) -> None:
+        self.settings = settings
+        self.id: StreamId = settings.id
+        self.channels: tuple[str, ...] = ()
+
+    def recall(self, owner: str) -> JobsRecall:
+        """Return the memory to be filled; see `Stream.recall`."""
+        return JobsRecall(self.settings, owner)
+
+    def ask(self, state: JobsState, now: float) -> tuple[Question, ...]:
+        """Return the list when it is due, what moved jobs leave open, and a little of the slow rest."""
+        walk = state.walk
+        asked: list[Question] = []
+        if walk.scan is not None:
+            asked.append(JobsPage(200, walk.scan.offset))
+        elif walk.due <= now:
+            asked.append(JobsPage(200 if not walk.trusted or not walk.begun else self._limit(state)))
+        if not walk.begun or not walk.trusted or walk.failures:
+            return tuple(asked)
+        asked += [JobDetail(id_) for id_ in due_gaps(walk, now)]
+        for track in state.tracks.values():
+            if track.open:
+                asked += self._of(state, track, now)
+        asked += state.slow
+        return tuple(asked)
+
+    @staticmethod
+    def _of(state: JobsState, track: Track, now: float) -> Iterator[Question]:
+        if track.job is not None and track.due <= now:
+            metadata = state.tasks.question(track.job, now)
+            if metadata is not None:
+                yield metadata
+            if state.tasks.of(track.job) is None:
+                return
+        yield from questions(track, now)
+
+    @staticmethod
+    def _limit(state: JobsState) -> int:
+        newest = state.walk.newest
+        near = [id_ for id_, track in state.tracks.items() if not track.memo.ended and newest - id_ < PAGE_MAX - 10]
+        return page_limit(newest, min(near, default=None))
+
+    def fold(self, state: JobsState, replies: Sequence[Reply], now: float) -> Batch:
+        """Return what these answers amount to; those that find the batch full are left for the next fold."""
+        work = Work(self.settings, state, now)
+        for at, reply in enumerate(replies):
+            if len(work.records) >= BATCH_RECORDS_MAX:
+                work.left.extend(replies[at:])
+                break
+            self._fold_one(work, reply)
+        if work.walk.begun and work.walk.trusted and work.walk.todo:
+            work.take_up()
+        finish(work)
+        return work.batch()
+
+    @staticmethod
+    def _fold_one(work: Work, reply: Reply) -> None:
+        question, answer = reply.question, reply.answer
+        if isinstance(question, JobsPage):
+            fold_list(work, reply, question)
+            return
+        work.slow = tuple(slow for slow in work.slow if subject(slow) != subject(question))
+        if not work.walk.trusted:
+            return  # the answer may be about another job of the same id
+        if isinstance(question, TaskMetadata) and isinstance(answer, TaskMeta | Trouble):
+            for id_ in fold_task(work, question, answer):
+                settle(work, id_)
+        elif isinstance(question, JobDetail):
+            fold_detail(
+                work, question, answer if isinstance(answer, Job | Trouble) else Trouble("malformed", "not a job")
+            )
+            settle(work, question.job)
+        elif isinstance(question, JobEvents | JobNodes):
+            track = work.tracks.get(question.job)
+            if track is None or reply_trouble(work, track, reply):
+                return
+            if isinstance(answer, Page) and isinstance(question, JobEvents):
+                fold_events(work, track, reply, answer)
+            elif isinstance(answer, Page) and isinstance(question, JobNodes):
+                fold_nodes(work, track, question, answer)
+            settle(work, question.job)
+
+    def due(self, state: JobsState, now: float) -> float:
+        """Return seconds until the next tick; everything that waits is looked at once a tick."""
+        return max(0.0, state.walk.due - now)
+
+    def view(self, state: JobsState) -> StreamView:
+        """Return the state as numbers for gauges and the status page."""
+        walk, tracks = state.walk, state.tracks
+        running = [track for track in tracks.values() if track.job is not None and not track.memo.ended]
+        created = [track.job.created for track in running if track.job is not None and track.job.created]
+        recent = sorted(tracks.values(), key=lambda track: -track.id)[:20]
+        return StreamView(
+            cursor=f"job {walk.head.high}" + (f", {len(walk.todo)} to do" if walk.todo else ""),
+            position=walk.head.high,
+            source_position=max(walk.newest, walk.head.high),
+            tracked=len(tracks),
+            gaps=len(walk.gaps),
+            epoch=walk.head.epoch_name,
+            jobs_by_state=dict(Counter(track.job.state for track in running if track.job is not None)),
+            oldest_running=min(created, default=None),
+            recent=tuple(_recent(track, self.settings) for track in recent),
+        )
+
+
+def _recent(track: Track, settings: StreamSettings) -> RecentJob:
+    job, url = track.job, settings.origin.job_url
+    return RecentJob(
+        id=track.id,
+        name=label(job),
+        state=job.state if job is not None else "",
+        environment=job.environment if job is not None else None,
+        created=job.created if job is not None else None,
+        finished=job.finished if job is not None else None,
+        nodes=job.node_states or {} if job is not None else {},
+        complete=track.memo.complete if track.memo.certified else None,
+        url=url.replace("{job}", str(track.id)) if url else None,
+    )

@@ -1,0 +1,178 @@
+"""One tracked job: what is known of it in this claim, and what is still to be asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from orchbridge.core import reading
+from orchbridge.core.facts import Job, NodeRow
+from orchbridge.core.jobs.memo import Memo
+from orchbridge.core.jobs.tasks import Tasks
+from orchbridge.core.normalize.context import Context
+from orchbridge.core.normalize.jobs import terminal
+from orchbridge.core.questions import JobDetail, JobEvents, JobNodes, Question
+from orchbridge.core.reading import Reading
+
+NODES_PAGE = 500
+SWEEPS_S = (15.0, 60.0, 300.0)  # after the certificate, and once more when the late window ends
+SWEEPS_BEHIND = 100  # more overdue than this are worked off faster than one a tick
+STALE_S = 60.0
+
+replace = msgspec.structs.replace
+
+
+class Track(msgspec.Struct, frozen=True):
+    """A job being followed. Only `memo` is remembered across claims.
+
+    job         newest facts from list or detail; `detail` the newest detail whose states are not emitted yet
+    read        (state, timestamp) of the newest detail
+    changed_at  since when the facts that hint at events are as they are; seen_at: when last confirmed
+    nodes       certname -> newest result delivered; `began`: when its run started (Unix seconds)
+    explained   the events delivered account for the job's node_states
+    rows        the job's nodes as listed after its end, once `rows_done`
+    missing     the last comparison found nodes without their event: read everything again
+    misses      look-ups in a row that found no such job
+    blocked     why this job cannot be read (forbidden, oversize)
+    recheck     events arrived after the certificate: it needs a new revision
+    """
+
+    id: int
+    memo: Memo
+    job: Job | None = None
+    detail: Job | None = None
+    read: tuple[str, str | None] | None = None
+    context: Context | None = None
+    changed_at: float = 0.0
+    seen_at: float = 0.0
+    nodes: Mapping[str, str] = {}
+    began: Mapping[str, float] = {}
+    explained: bool = False
+    reading: Reading = Reading()
+    rows: tuple[NodeRow, ...] = ()
+    rows_done: bool = False
+    missing: bool = False
+    misses: int = 0
+    failures: int = 0
+    due: float = 0.0
+    blocked: str = ""
+    recheck: bool = False
+    sweep_due: float = 0.0
+    summary: dict[str, object] | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether a certificate is still to come."""
+        return not self.memo.certified or self.recheck
+
+    @property
+    def moved(self) -> bool:
+        """Whether there may be events that were not delivered yet."""
+        done = self.reading.done_at
+        if not self.reading.whole or self.reading.resume is not None:
+            return True
+        return not self.explained or self.missing or done < self.changed_at or done < self.memo.ended
+
+
+def explains(job: Job | None, nodes: Mapping[str, str]) -> bool:
+    """Whether these node results account for what the job's list entry says of its nodes."""
+    if job is None:
+        return False
+    if job.node_states is None:  # a job without nodes, or a server too old to tell
+        return job.node_count == 0 or (job.node_count is None and terminal(job))
+    counts = Counter(nodes.values())
+    told = job.node_states
+    return all(told.get(state, 0) == counts.get(mine, 0) for state, mine in _PAIRS)
+
+
+_PAIRS = (("running", "started"), *((state, state) for state in ("finished", "failed", "errored", "skipped")))
+
+
+def with_facts(track: Track, job: Job, now: float) -> Track:
+    """Return the track after the list or a detail told this of the job."""
+    old = track.job
+    if old is not None:
+        job = _merged(old, job)
+    hints = (job.state, job.stamp, job.node_states, job.finished)
+    changed = old is None or hints != (old.state, old.stamp, old.node_states, old.finished)
+    memo = track.memo
+    if terminal(job) and not memo.ended:
+        memo = replace(memo, ended=now)
+        changed = True
+    if not changed:
+        return replace(track, job=job, seen_at=now)
+    again = replace(track.reading, due=0.0, fruitless=0)
+    return replace(
+        track, job=job, memo=memo, seen_at=now, changed_at=now, reading=again, explained=explains(job, track.nodes)
+    )
+
+
+def _merged(old: Job, new: Job) -> Job:
+    """Keep what the newer answer leaves out: a job's own page may lack fields that the list has, and the reverse."""
+    kept = {
+        name: getattr(old, name)
+        for name in ("stamp", "node_states", "node_count", "created", "finished", "duration", "status", "task")
+        if getattr(new, name) is None and getattr(old, name) is not None
+    }
+    return replace(new, **kept) if kept else new
+
+
+def questions(track: Track, now: float) -> Iterator[Question]:
+    """Yield what an open job leaves to be asked; its task's metadata is known by now."""
+    if track.due > now:
+        return
+    job = track.job
+    if job is None:
+        yield JobDetail(track.id)
+        return
+    if track.detail is None and not _same(track.read, (job.state, job.stamp)):
+        yield JobDetail(track.id)
+    if track.moved and track.reading.due <= now:
+        yield JobEvents(track.id, reading.start(track.reading, len(track.memo.events), full=track.missing))
+    if track.memo.ended and not track.rows_done:
+        yield JobNodes(track.id, NODES_PAGE, len(track.rows))
+
+
+def _same(read: tuple[str, str | None] | None, now: tuple[str, str | None]) -> bool:
+    """Whether the detail read is still the newest; a stamp that either answer lacks decides nothing."""
+    return read is not None and read[0] == now[0] and (read[1] == now[1] or read[1] is None)
+
+
+def after_certificate(track: Track, now: float, window_s: float) -> Track:
+    """Return the track as it waits for late events: small, with its next sweep set."""
+    job = None if track.job is None else replace(track.job, raw=b"", status=None)
+    memo = track.memo
+    slim = Track(id=track.id, memo=memo, job=job, read=track.read, context=track.context, seen_at=now)
+    return next_sweep(slim, now, window_s)
+
+
+def slow_questions(tracks: Iterable[Track], tasks: Tasks, listed_at: float, now: float) -> tuple[Question, ...]:
+    """Return this tick's look for late events and its round-robin read, so that nothing is forgotten."""
+    asked: list[Question] = []
+    tracks = tuple(tracks)
+    overdue = sorted((t for t in tracks if not t.open and max(t.sweep_due, t.due) <= now), key=lambda t: t.sweep_due)
+    quiet = [t for t in tracks if t.open and not t.moved and now - t.reading.done_at > STALE_S]
+    unseen = [t for t in tracks if t.open and t.job is not None and t.seen_at < listed_at]
+    asked += [_sweep(track, tasks, now) for track in overdue[: 1 if len(overdue) <= SWEEPS_BEHIND else 8]]
+    if not asked and quiet:
+        asked.append(JobEvents(min(quiet, key=lambda t: t.reading.done_at).id))
+    if unseen:
+        asked.append(JobDetail(min(unseen, key=lambda t: t.seen_at).id))
+    return tuple(asked)
+
+
+def _sweep(track: Track, tasks: Tasks, now: float) -> Question:
+    """Return the next step of a look for late events; after a claim the job itself is not known yet."""
+    if track.job is None:
+        return JobDetail(track.id)
+    metadata = tasks.question(track.job, now) if track.context is None else None
+    return metadata or JobEvents(track.id, track.reading.resume)
+
+
+def next_sweep(track: Track, now: float, window_s: float) -> Track:
+    """Set when late events are looked for next; the last look is when the window ends."""
+    age = now - track.memo.certified
+    later = [mark for mark in SWEEPS_S if age < mark < window_s]
+    return replace(track, sweep_due=track.memo.certified + (later[0] if later else window_s))

@@ -1,0 +1,204 @@
+"""Jobs and their events as records (event-formats 2.3 and 8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from orchbridge.core import times
+from orchbridge.core.facts import Job, JobEvent, StatusItem
+from orchbridge.core.normalize.context import Context, Origin, pe_object
+from orchbridge.core.records import ERROR, INFO, JOB_EVENTS, JOBS, WARN, Record
+from orchbridge.core.redact import redact_text
+
+TERMINAL = frozenset({"finished", "failed", "stopped"})
+OUTCOMES = {"finished": "success", "stopped": "stopped"}
+NODE_EVENTS = {
+    "node_running": ("job.node.started.v1", "started", INFO),
+    "node_finished": ("job.node.finished.v1", "finished", INFO),
+    "node_failed": ("job.node.failed.v1", "failed", ERROR),
+    "node_errored": ("job.node.errored.v1", "errored", ERROR),
+    "node_skipped": ("job.node.skipped.v1", "skipped", WARN),
+}
+JOB_EVENT_TYPES = {
+    "job_stopping": ("job.stopping.v1", WARN),
+    "job_aborted": ("job.aborted.v1", ERROR),
+    "job_finished": ("job.completed.v1", INFO),
+}
+ENDED = frozenset({"finished", "failed", "errored", "skipped"})
+
+
+def terminal(job: Job) -> bool:
+    """Whether the job is over; a state we do not know is over once PE gives it a finish time."""
+    return job.state in TERMINAL or (job.finished is not None and job.state not in {"running", "stopping"})
+
+
+def outcome(state: str) -> str:
+    """Return success, failure or stopped for a terminal state."""
+    return OUTCOMES.get(state, "failure")
+
+
+def job_name(job: Job) -> str:
+    """Return the words a person would call the job by."""
+    return job.task or job.target or job.command or job.type or "job"
+
+
+def context(
+    job: Job, origin: Origin, epoch: str, names: frozenset[str], secrets: tuple[str, ...], unknown: bool
+) -> Context:
+    """Return what all records of this job share."""
+    description = job.description and redact_text(job.description, origin.rules, secrets)[0]
+    about = {
+        "id": job.id,
+        "name": job_name(job),
+        "type": job.type,
+        "command": job.command,
+        "environment": job.environment,
+        "task": job.task,
+        "plan_id": job.plan_id,
+        "scheduled_job_id": job.scheduled_id,
+        "noop": job.noop,
+        "owner": {"id": job.owner.id, "login": job.owner.login},
+        "description": description,
+        "url": origin.job_url.replace("{job}", str(job.id)) if origin.job_url else None,
+    }
+    return Context(
+        origin=origin,
+        epoch=epoch,
+        subject=f"job/{job.id}",
+        key=str(job.id),
+        correlation=f"plan/{job.plan_id}" if job.plan_id else f"job/{job.id}",
+        about=msgspec.Raw(msgspec.json.encode(about)),
+        names=names,
+        secrets=secrets,
+        unknown=unknown,
+    )
+
+
+def event_record(ctx: Context, event: JobEvent, observed: str, *, late: bool, began: float | None) -> Record:
+    """Return the record of one event; `began` is when its node started (Unix seconds), if known."""
+    time, data = ctx.base(event.stamp, observed)
+    paths: list[str] = []
+    subject = ctx.subject
+    data["job"] = ctx.about
+    known = NODE_EVENTS.get(event.type) if event.node is not None else None
+    if known is not None:
+        kind, result, severity = known
+        data["node"] = event.node
+        data["result"] = result
+        subject = f"{subject}/node/{event.node}"
+    else:
+        kind, severity = JOB_EVENT_TYPES.get(event.type, ("job.event.unrecognised.v1", WARN))
+        if event.node is not None:
+            data["node"] = event.node
+    data["pe_event"] = {"id": event.id, "type": event.type, "timestamp": event.stamp}
+    data["message"] = ctx.clean_text(event.message, ".message", paths)
+    detail = ctx.clean(event.detail, ".detail", paths) if event.detail is not None else b"null"
+    data["detail"] = msgspec.Raw(detail)
+    if known is not None:
+        data["duration_s"] = _since(began, event.stamp) if result != "started" else None
+        _lift(data, detail, failed=severity == ERROR)
+    if late:
+        data["late"] = True
+    pe_object(ctx, event.raw, data, paths)
+    return Record(
+        JOB_EVENTS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:job/{ctx.key}/event/{event.id}", kind, subject,
+        time, observed, ctx.epoch, data, event.id, severity, ctx.correlation, ctx.origin.replay,
+    )  # fmt: skip
+
+
+def _since(began: float | None, stamp: str | None) -> float | None:
+    ended = times.seconds(stamp)
+    return None if began is None or ended is None else max(0.0, round(ended - began, 3))
+
+
+def _lift(data: dict[str, Any], detail: bytes, *, failed: bool) -> None:
+    """Lift error, report link and transaction out of the detail; most details hold none of them."""
+    data["error"] = None
+    data["report_url"] = data["transaction_uuid"] = None
+    if not failed and b"report-url" not in detail and b"transaction_uuid" not in detail:
+        return
+    value = msgspec.json.decode(detail)
+    if not isinstance(value, dict):
+        return
+    data["report_url"] = value.get("report-url")
+    data["transaction_uuid"] = value.get("transaction_uuid")
+    if failed:
+        data["error"] = _error(value)
+
+
+def _error(detail: dict[str, Any]) -> dict[str, Any] | None:
+    """Return kind, message and exit code of a failure in any of the shapes servers and tasks use."""
+    error = detail.get("_error", detail.get("error"))
+    if error is None and "msg" in detail:
+        error = detail
+    if isinstance(error, str):
+        return {"kind": None, "message": error, "exit_code": None}
+    if not isinstance(error, dict):
+        return None
+    details = error.get("details")
+    code = details.get("exit_code", details.get("exitcode")) if isinstance(details, dict) else None
+    return {
+        "kind": error.get("kind"),
+        "message": error.get("msg"),
+        "exit_code": code if isinstance(code, int) else None,
+    }
+
+
+def state_names(status: tuple[StatusItem, ...]) -> tuple[str, ...]:
+    """Return the id part of each stretch: the state, `running/2` where it was entered again."""
+    counts: dict[str, int] = {}
+    names = []
+    for item in status:
+        counts[item.state] = counts.get(item.state, 0) + 1
+        names.append(item.state if counts[item.state] == 1 else f"{item.state}/{counts[item.state]}")
+    return tuple(names)
+
+
+def state_record(  # one stretch of one job
+    ctx: Context, job: Job, item: StatusItem, name: str, previous: str | None, observed: str
+) -> Record:
+    """Return the record of one state having been entered."""
+    time, data = ctx.base(item.entered, observed)
+    paths: list[str] = []
+    data |= {
+        "job": ctx.about,
+        "state": item.state,
+        "previous": previous,
+        "entered_at": item.entered,
+        "node_count": job.node_count,
+        "node_states": job.node_states,
+    }
+    severity = INFO
+    if item.state in TERMINAL or (item.state == job.state and terminal(job)):
+        data |= stamps(job)
+        data["outcome"] = outcome(item.state)
+        severity = {"success": INFO, "stopped": WARN}.get(data["outcome"], ERROR)
+    pe_object(ctx, job.raw, data, paths)
+    return Record(
+        JOBS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:job/{ctx.key}/state/{name}", "job.state.changed.v1",
+        ctx.subject, time, observed, ctx.epoch, data, None, severity, ctx.correlation, ctx.origin.replay,
+    )  # fmt: skip
+
+
+def stamps(job: Job) -> dict[str, Any]:
+    """Return created, started and finished stamps with the run and queue time in seconds.
+
+    Servers before 2019.8.5 give no such stamps: the status list tells the same.
+    """
+    status = job.status or ()
+    created = job.created or (status[0].entered if status else None)
+    started = next((item.entered for item in status if item.state == "running"), None)
+    finished = job.finished or next((item.entered for item in status if item.state in TERMINAL), None)
+    began, ran, ended = times.seconds(created), times.seconds(started), times.seconds(finished)
+    duration = job.duration
+    if duration is None and began is not None and ended is not None:
+        duration = ended - began
+    return {
+        "created_at": created,
+        "started_at": started,
+        "finished_at": finished,
+        "duration_s": duration,
+        "queue_s": max(0.0, ran - began) if began is not None and ran is not None else None,
+    }

@@ -1,0 +1,66 @@
+"""Questions under way: asked at once, bounded, answered in whatever order the server likes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+
+from orchbridge.core.errors import Denied
+from orchbridge.core.ports import Api
+from orchbridge.core.questions import Question, Reply, subject
+from orchbridge.runtime.stop import Stop
+
+UNDER_WAY_MAX = 24
+
+
+class Asking:
+    """The questions of one claim. A slow answer holds up nobody but its own subject."""
+
+    def __init__(self, api: Api, group: asyncio.TaskGroup, clock: Callable[[], float]) -> None:
+        self._api, self._group, self._clock = api, group, clock
+        self._under_way: dict[tuple[str, object], asyncio.Task[None]] = {}
+        self._replies: list[Reply] = []
+        self._denied: Denied | None = None
+        self._news = asyncio.Event()
+
+    def ask(self, questions: Iterable[Question], waiting: Sequence[Reply]) -> None:
+        """Send what is neither under way nor already answered and waiting to be folded."""
+        answered = {subject(reply.question) for reply in (*waiting, *self._replies)}
+        for question in questions:
+            if len(self._under_way) >= UNDER_WAY_MAX:
+                return
+            about = subject(question)
+            if about not in self._under_way and about not in answered:
+                self._under_way[about] = self._group.create_task(self._answer(question, about))
+
+    async def _answer(self, question: Question, about: tuple[str, object]) -> None:
+        asked_at = self._clock()
+        try:
+            answer = await self._api.answer(question)
+            self._replies.append(Reply(question, answer, asked_at, self._clock()))
+        except Denied as denied:
+            self._denied = denied  # raised where no commit can be torn by it
+        finally:
+            del self._under_way[about]
+            self._news.set()
+
+    async def some(self, seconds: float, stop: Stop) -> tuple[Reply, ...]:
+        """Return the answers that came; wait for the first at most so long, or until asked to stop."""
+        if not self._replies and self._denied is None:
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds), asyncio.TaskGroup() as wait:
+                    waiting = [wait.create_task(self._news.wait()), wait.create_task(stop.wait())]
+                    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                    for task in waiting:
+                        task.cancel()
+        if self._denied is not None:
+            raise self._denied
+        replies, self._replies = tuple(self._replies), []
+        return replies
+
+    def cancel(self) -> None:
+        """Give up every question under way."""
+        for task in self._under_way.values():
+            task.cancel()

@@ -1,0 +1,80 @@
+"""Every stream with its own fate: what ends one tail usually means nothing to the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from orchbridge.core.errors import Corrupt, Denied, Fenced, OrchbridgeError, Refused, SinkLost
+from orchbridge.core.pace import backoff
+from orchbridge.core.ports import Api, Stream
+from orchbridge.runtime.tail import Worker, first, tail
+
+LOOK_AGAIN_S = 2.0  # how often a parked stream looks at its token and certificate files
+REFUSED_RETRY_S = 60.0
+
+
+class Feed(NamedTuple):
+    """One stream and the orchestrator that answers it."""
+
+    stream: Stream
+    api: Api
+
+
+async def carry_all(feeds: Sequence[Feed], worker: Worker) -> None:
+    """Carry all streams until asked to stop; raise Refused where the sink's topics are wrong from the start."""
+    if not await _opened(feeds, worker):
+        return
+    async with asyncio.TaskGroup() as group:
+        for feed in feeds:
+            group.create_task(carry(feed, worker), name=feed.stream.id.name)
+
+
+async def _opened(feeds: Sequence[Feed], worker: Worker) -> bool:
+    """Open the sink, however long it is away; return False where we were asked to stop meanwhile."""
+    ids = [feed.stream.id for feed in feeds]
+    losses = 0
+    while not worker.stop.asked:
+        try:
+            await worker.sink.open(ids)
+        except SinkLost as loss:
+            losses += 1
+            pause = backoff("sink", losses, longest_s=15.0)
+            for id_ in ids:
+                worker.watch.stumbled(id_, loss, pause)
+            await worker.stop.rest(pause)
+        else:
+            return True
+    return False
+
+
+async def carry(feed: Feed, worker: Worker) -> None:
+    """Carry one stream; park it while only a person can help, let it go when another owner has it."""
+    id_ = feed.stream.id
+    while not worker.stop.asked:
+        refusal: OrchbridgeError | None = None
+        fenced = False
+        try:
+            await tail(feed.stream, feed.api, worker)
+        except* Fenced as found:
+            fenced = True
+            worker.watch.released(id_, str(first(found)))
+        except* (Denied, Refused, Corrupt) as found:
+            refusal = first(found)
+        if fenced:
+            return
+        if refusal is not None:
+            worker.watch.parked(id_, refusal)
+            await _parked(feed, worker, refusal)
+            if not worker.stop.asked:
+                worker.watch.resumed(id_)
+
+
+async def _parked(feed: Feed, worker: Worker, refusal: OrchbridgeError) -> None:
+    """Wait until it is worth trying again: a file of ours changed, or the sink's side may have."""
+    if not isinstance(refusal, Denied):
+        await worker.stop.rest(REFUSED_RETRY_S)
+        return
+    while not worker.stop.asked and not feed.api.changed():
+        await worker.stop.rest(LOOK_AGAIN_S)
