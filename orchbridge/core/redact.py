@@ -1,0 +1,196 @@
+"""Secrets leave PE's JSON before anybody else sees it: fails closed, and costs a harmless event next to nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import Any, NoReturn
+
+import msgspec
+
+from orchbridge.core.masks import (
+    REDACTED,
+    TOO_DEEP,
+    UNKNOWN_TASK,
+    Rules,
+    findable,
+    flat,
+    hinted,
+    is_masked,
+    mask,
+    mask_text,
+    sensitivity,
+)
+
+__all__ = ["REDACTED", "TOO_DEEP", "UNKNOWN_TASK", "Redacted", "Rules", "redact", "redact_text"]
+
+PATHS_MAX = 100
+PATH_LENGTH_MAX = 200
+DEPTH_MAX = 64  # no answer of PE's comes near; a bomb must not exhaust the stack
+_PARAMETERS = ("params", "parameters")
+
+
+class Redacted(msgspec.Struct, frozen=True):
+    """JSON without its secrets, and where they were: `$.options.params.db_password`, at most 100 of them."""
+
+    raw: bytes
+    paths: tuple[str, ...] = ()
+
+
+def redact(
+    raw: bytes,
+    rules: Rules,
+    names: frozenset[str] = frozenset(),
+    unknown_params: bool = False,
+    secrets: tuple[str, ...] = (),
+) -> Redacted:
+    """Return JSON without what the rules call a secret; the very bytes given where there is none.
+
+    names           keys whose values are secret at any depth: what a task's author declared sensitive
+    unknown_params  the task's metadata cannot be read: nothing inside `options.params` or
+                    `options.parameters` may pass, unless the rules say to keep it
+    secrets         values that may not appear in any text, key or number; shorter ones than 4 are ignored
+
+    Null, and under a mere key rule true and false, stay as they are. A key given twice keeps its last
+    value. Twice is once. Raises ValueError where the bytes had to be read and are not JSON.
+    """
+    unknown = unknown_params and rules.unknown_task == "redact"
+    if not unknown and not _suspicious(raw, rules, names, secrets):
+        return Redacted(raw)
+    text, cut = _shallow(_paired(raw.decode("utf-8")))
+    walk = _Walk(rules, names, secrets, unknown=unknown, cut=cut)
+    document = json.loads(
+        text, parse_int=_literal, parse_float=_literal, parse_constant=_no_constant, object_pairs_hook=walk.members
+    )
+    clean = walk.value(document, "$", unknown=False)
+    if not walk.changed:
+        return Redacted(raw)
+    return Redacted(msgspec.json.encode(clean), tuple(walk.paths))
+
+
+def redact_text(text: str, rules: Rules, secrets: tuple[str, ...] = ()) -> tuple[str, bool]:
+    """Return a message without its secrets, and whether it had any."""
+    masked = mask_text(text, rules, secrets)
+    return masked, masked != text
+
+
+def _suspicious(raw: bytes, rules: Rules, names: frozenset[str], secrets: tuple[str, ...]) -> bool:
+    """Return whether the bytes must be read. Every rule can be seen in them, unless escapes hide it."""
+    if hinted(flat(raw), rules.keys) or (b"@" in raw and b"://" in raw):
+        return True
+    if b"\\" in raw and (b"\\u" in raw or b"\\/" in raw):
+        return True
+    return bool(names or secrets) and any(needle in raw for needle in _needles(names, secrets))
+
+
+@lru_cache(maxsize=512)  # a job's names come with each of its events
+def _needles(names: frozenset[str], secrets: tuple[str, ...]) -> tuple[bytes, ...]:
+    wanted = [msgspec.json.encode(name) for name in names]
+    return (*wanted, *(msgspec.json.encode(secret)[1:-1] for secret in findable(secrets)))
+
+
+_SURROGATES = re.compile(r"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]..")
+_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
+
+
+def _paired(text: str) -> str:
+    """Replace halves of escaped surrogate pairs, which no UTF-8 can carry."""
+    if "\\ud" not in text and "\\uD" not in text:
+        return text
+    return _SURROGATES.sub(lambda found: "\\ufffd" if len(found[0]) == 6 else found[0], text)
+
+
+def _shallow(text: str) -> tuple[str, bool]:
+    """Replace what lies deeper than DEPTH_MAX; tell whether anything did."""
+    if text.count("[") + text.count("{") <= DEPTH_MAX:
+        return text, False
+    depth = kept = 0
+    pieces: list[str] = []
+    for found in _STRUCTURE.finditer(text):
+        if found[0] in "[{":
+            depth += 1
+            if depth == DEPTH_MAX + 1:
+                pieces.append(text[kept : found.start()])
+                kept = len(text)  # until it closes
+        elif found[0] in "]}":
+            if depth == DEPTH_MAX + 1:
+                pieces.append(f'"{TOO_DEEP}"')
+                kept = found.end()
+            depth -= 1
+    return "".join([*pieces, text[kept:]]), bool(pieces)
+
+
+def _literal(text: str) -> msgspec.Raw:
+    """Keep a number as it was written."""
+    return msgspec.Raw(text.encode())
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+class _Walk:
+    """One pass over one document."""
+
+    __slots__ = ("changed", "cut", "names", "paths", "rules", "secrets", "unknown")
+
+    def __init__(
+        self, rules: Rules, names: frozenset[str], secrets: tuple[str, ...], *, unknown: bool, cut: bool
+    ) -> None:
+        self.rules, self.names, self.secrets, self.unknown, self.cut = rules, names, secrets, unknown, cut
+        self.changed = cut
+        self.paths: dict[str, None] = {}
+
+    def members(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """Build an object; a key given twice could hide its first value from us, but not from every reader."""
+        made = dict(pairs)
+        self.changed = self.changed or len(made) != len(pairs)
+        return made
+
+    def value(self, value: Any, path: str, *, unknown: bool) -> Any:
+        """Return the value without its secrets; `unknown` where no leaf may pass."""
+        if isinstance(value, dict):
+            return self._object(value, path, unknown=unknown)
+        if isinstance(value, list):
+            return [self.value(item, f"{path}[{at}]", unknown=unknown) for at, item in enumerate(value)]
+        if unknown:
+            return value if isinstance(value, str) and is_masked(value) else self._note(path, UNKNOWN_TASK)
+        if isinstance(value, str):
+            clean = mask_text(value, self.rules, self.secrets)
+            return self._note(path, clean) if clean != value or (self.cut and value == TOO_DEEP) else value
+        if isinstance(value, msgspec.Raw) and self.secrets and bytes(value).decode() in self.secrets:
+            return self._note(path, mask(value, self.rules))
+        return value
+
+    def _object(self, members: dict[str, Any], path: str, *, unknown: bool) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key, value in members.items():
+            plain = key.isidentifier() and not self.secrets  # no text rule finds a secret in one word
+            name = key if plain else mask_text(key, self.rules, self.secrets)
+            while name in out:  # two keys may look alike once masked; neither may be lost
+                name += "'"
+            here = f"{path}.{name}" if name.isidentifier() else f"{path}[{json.dumps(name, ensure_ascii=False)}]"
+            if name != key:
+                self._note(here, name)
+            if self._hides(key, value):
+                out[name] = self._note(here, mask(value, self.rules))
+            else:
+                inside = unknown or (self.unknown and path == "$.options" and key in _PARAMETERS)
+                out[name] = self.value(value, here, unknown=inside)
+        return out
+
+    def _hides(self, key: str, value: Any) -> bool:
+        """Return whether the whole value goes because of its key."""
+        if value is None or value in ("", [], {}) or (isinstance(value, str) and is_masked(value)):
+            return False
+        if key in self.names or key == "_sensitive":
+            return True
+        kind = sensitivity(key, self.rules.keys)
+        return (kind == "all" and not isinstance(value, bool)) or (kind == "text" and isinstance(value, str))
+
+    def _note(self, path: str, replacement: str) -> str:
+        self.changed = True
+        if len(self.paths) < PATHS_MAX:
+            self.paths[path[:PATH_LENGTH_MAX]] = None
+        return replacement
