@@ -1,0 +1,63 @@
+"""Which channels a stream writes to, and how a record becomes a message that can always be written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+import msgspec
+
+from orchbridge.core.ports import Codec, StreamId
+from orchbridge.core.records import (
+    JOB_EVENTS,
+    JOB_STATE,
+    JOBS,
+    NODE_STATE,
+    NOTICES,
+    PLANS,
+    QUARANTINE,
+    REACHABILITY,
+    Message,
+    Record,
+)
+
+Quarantine: TypeAlias = Callable[[Record, str], Record]
+
+_ALWAYS = (QUARANTINE, NOTICES)
+_JOBS = (JOBS, JOB_EVENTS, JOB_STATE, *_ALWAYS)
+_BY_KIND = {
+    "jobs": _JOBS,
+    "jobs-backfill": _JOBS,
+    "plans": (PLANS, *_ALWAYS),
+    "inventory": (REACHABILITY, NODE_STATE, *_ALWAYS),
+}
+_EVERYTHING = (*_JOBS, PLANS, REACHABILITY, NODE_STATE)
+
+
+def channels(stream: StreamId) -> tuple[str, ...]:
+    """Return the channels this stream may write to; all of them for a replay."""
+    if stream.kind.startswith("replay-"):
+        return _EVERYTHING
+    return _BY_KIND.get(stream.kind, _ALWAYS)
+
+
+def topics(streams: Iterable[StreamId], codec: Codec) -> dict[str, str]:
+    """Return every topic these streams may write to -> its channel."""
+    return {codec.topic(stream.source, channel): channel for stream in streams for channel in channels(stream)}
+
+
+def encode(record: Record, codec: Codec, quarantine: Quarantine) -> Message:
+    """Return the record's message, or that of its quarantine record where it has none.
+
+    A text that is no Unicode came from the source; it must neither
+    stop the stream nor vanish.
+    """
+    try:
+        return codec.encode(record)
+    except (ValueError, TypeError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        return codec.encode(quarantine(record, f"cannot be encoded: {type(error).__name__}: {error}"))
+
+
+def of_stream(stream: StreamId, key: str) -> bool:
+    """Whether a document belongs to the stream: its head, or one behind `<name>/`."""
+    return key == stream.name or key.startswith(f"{stream.name}/")
