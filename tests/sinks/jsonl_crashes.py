@@ -30,8 +30,9 @@ async def live(place: JsonlPlace) -> None:
         for lap in range(done + 1, LAPS + 1):
             events = [record(10 * lap + n, f"web{n}", "reachability") for n in range(3)]
             states = [record(10 * lap + n, f"web{n}", "node-state", data={"lap": lap}) for n in range(3)]
+            once = record(lap, f"once{lap}", "node-state", data={"lap": lap})
             gone = record(lap, "old", "node-state", data=None)
-            await lane.commit(remember({"prod/inventory": head("a", high=lap)}, *events, *states, gone))
+            await lane.commit(remember({"prod/inventory": head("a", high=lap)}, *events, *states, once, gone))
 
 
 async def verify(place: JsonlPlace) -> None:
@@ -42,7 +43,8 @@ async def verify(place: JsonlPlace) -> None:
     async with opened(place.sink(), NODES) as sink, sink.claim(NODES) as lane:
         memory = await recalled(lane, "node-state")
     states = {key: value for (where, key), value in memory.items() if where == "node-state"}
-    assert states == {f"web{n}": b'{"lap":%d}' % LAPS for n in range(3)}, states
+    often = {f"web{n}": b'{"lap":%d}' % LAPS for n in range(3)}
+    assert states == often | {f"once{lap}": b'{"lap":%d}' % lap for lap in range(1, LAPS + 1)}, states
     assert place.ledger()["files"]["pe.prod.reachability"]["part"] > 2, "never rotated"
     assert place.ledger()["files"]["pe.prod.node-state"]["part"] > 1, "never compacted"
     assert not list(place.directory.glob("*.0*.draft"))
