@@ -1,0 +1,159 @@
+"""How one orchestrator is reached: its address, its certificates, its limits."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+import httpx
+
+from orchbridge import __version__
+from orchbridge.core.errors import ConfigError
+
+MEBIBYTE = 1024 * 1024
+ROOT = "/orchestrator/v1"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Access:
+    """Everything needed to talk to one source. Its repr shows no secret.
+
+    `token` is the token itself, `token_file` a file that holds it; the file wins. Times are
+    seconds; `total_s` bounds one answer from its first byte sent to its last byte read.
+    """
+
+    name: str
+    url: str
+    ca_file: Path | None = None
+    client_cert_file: Path | None = None
+    client_key_file: Path | None = None
+    token_file: Path | None = None
+    token: str | None = None
+    proxy: str | None = None
+    connect_s: float = 5.0
+    read_s: float = 30.0
+    write_s: float = 10.0
+    pool_s: float = 30.0
+    total_s: float = 120.0
+    concurrency: int = 8
+    requests_per_s: float = 50.0
+    body_bytes_max: int = 512 * MEBIBYTE
+
+    def __repr__(self) -> str:
+        return f"Access({self.name!r}, {self.place!r})"
+
+    @property
+    def place(self) -> str:
+        """Host and port, the way they are shown to people."""
+        parts = urlsplit(self.url)
+        return parts.netloc.rpartition("@")[2]
+
+    @property
+    def trust(self) -> str:
+        """What the server's certificate is checked against, in words."""
+        return str(self.ca_file) if self.ca_file else "the system's certificate store"
+
+    @property
+    def tls_files(self) -> tuple[Path, ...]:
+        """The files the TLS context is made of."""
+        return tuple(path for path in (self.ca_file, self.client_cert_file, self.client_key_file) if path)
+
+
+def base_url(access: Access) -> str:
+    """Return the address every request is built from; raise ConfigError where it cannot be used safely."""
+    parts = urlsplit(access.url)
+    subject = f"the url of source {access.name!r}"
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError(f"{subject} is not an https address", hint="write it as https://pe.example.com:8143")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigError(
+            f"{subject} carries more than an address",
+            hint="give only scheme, host and port; the token belongs into token_file",
+        )
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ConfigError(
+            f"{subject} would send the token in clear text to {parts.hostname}",
+            hint="use https; http is for the simulator on this machine only",
+        )
+    port_of(parts, subject)
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix(ROOT)}"
+
+
+def port_of(parts: SplitResult, subject: str = "the url") -> int:
+    """Return the port, the scheme's own where none is given; raise ConfigError where it is no port."""
+    try:
+        return parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        raise ConfigError(
+            f"{subject} has a port that is none", hint="use a number up to 65535, usually 8143"
+        ) from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine, by name or address, without asking DNS."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def ssl_context(access: Access) -> ssl.SSLContext:
+    """Return a verifying context of our own; raise ConfigError where a file cannot be used.
+
+    httpx would take its own bundle instead of the system's store, hence ours.
+    """
+    try:
+        context = ssl.create_default_context(cafile=access.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"the CA file {access.ca_file} of source {access.name!r} cannot be used: {_why(error)}",
+            hint="copy /etc/puppetlabs/puppet/ssl/certs/ca.pem of the primary there, readable by orchbridge",
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Newer Pythons refuse CAs made before RFC 5280 was followed to the letter, as old PE did.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if access.client_cert_file:
+        try:
+            context.load_cert_chain(access.client_cert_file, access.client_key_file, password=_no_password)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"the client certificate {access.client_cert_file} of source {access.name!r}"
+                f" cannot be used: {_why(error)}",
+                hint="give PEM files that belong together: client_cert_file and an unencrypted client_key_file",
+            ) from error
+    return context
+
+
+def http_client(access: Access) -> httpx.AsyncClient:
+    """Return a connection pool for this source: verified, no redirects, nothing taken from the environment."""
+    base = base_url(access)
+    # Without TLS there is nothing to load; a bare context trusts nobody, should one ever be needed.
+    context = ssl_context(access) if base.startswith("https") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx.AsyncClient(
+        base_url=base,
+        verify=context,
+        trust_env=False,
+        proxy=access.proxy,
+        follow_redirects=False,
+        timeout=httpx.Timeout(connect=access.connect_s, read=access.read_s, write=access.write_s, pool=access.pool_s),
+        limits=httpx.Limits(
+            max_connections=access.concurrency, max_keepalive_connections=access.concurrency, keepalive_expiry=20.0
+        ),
+        headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"orchbridge/{__version__}"},
+    )
+
+
+def _no_password() -> str:
+    """Answer OpenSSL's question for a pass phrase, which would otherwise wait at the terminal."""
+    return ""
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "not PEM").replace("_", " ").lower()
+    return error.strerror or "unreadable"

@@ -1,0 +1,161 @@
+"""The orchestrator client: every question gets an answer, failures included.
+
+Only what a person must mend is raised, as Denied; and from then on nothing is asked until
+the token or a certificate file changes, because a server may lock an account out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import httpx
+import msgspec
+
+from orchbridge.core.errors import Denied
+from orchbridge.core.questions import Answer, InventoryOf, Item, Page, Question, Trouble
+from orchbridge.orchestrator.access import Access
+from orchbridge.orchestrator.exchange import Asked, Exchange, unobserved
+from orchbridge.orchestrator.failures import Denial
+from orchbridge.orchestrator.pool import Pool
+from orchbridge.orchestrator.reach import before_answer, transport_trouble
+from orchbridge.orchestrator.requests import Params, Request, to_request
+from orchbridge.orchestrator.tokens import Token
+
+RETRIES = 2
+PAUSE_S = (0.1, 0.5)
+NAMES_AT_ONCE = 1_000
+_EVERYTHING = ""
+
+
+class Client:
+    """Answers questions from one orchestrator. Use it as an async context manager."""
+
+    def __init__(self, access: Access, observe: Callable[[Asked], None] = unobserved) -> None:
+        self._access = access
+        self._token = Token(access.token_file, access.token)
+        self._pool = Pool(access)
+        self._exchange = Exchange(access, self._token, self._pool, observe)
+        self._slots = asyncio.Semaphore(access.concurrency)
+        self._denied: dict[str, Denied] = {}
+        self._plainness: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"Client({self._access.name!r}, {self._access.place!r})"
+
+    async def __aenter__(self) -> Self:
+        """Open the connection pool; raise ConfigError where address or certificate files cannot be used."""
+        self._pool.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pool.close()
+
+    @property
+    def server_date_skew_s(self) -> float | None:
+        """How far the server's clock is ahead of ours, by its last Date header, to about a second."""
+        return self._exchange.server_date_skew_s
+
+    def budget_left(self) -> float:
+        """Return how many requests could be sent at once now."""
+        return self._exchange.budget.left()
+
+    def changed(self) -> bool:
+        """Whether asking again may help: true as long as nothing is denied.
+
+        Looks at the token and certificate files (a few stat calls), and forgets the denials
+        when one of them differs from what was loaded.
+        """
+        if self._token.changed or self._pool.stale:
+            self._denied.clear()
+        return not self._denied
+
+    async def answer(self, question: Question) -> Answer:
+        """Return the answer, Trouble included; raise Denied where only a person can help."""
+        if isinstance(question, InventoryOf) and len(question.nodes) != 1:
+            return await self._answer_about(question.nodes)
+        return await self._answer_one(question)
+
+    async def _answer_about(self, nodes: tuple[str, ...]) -> Answer:
+        """Ask about many nodes in several requests: the server's limit is not documented."""
+        items: list[Item] = []
+        for start in range(0, len(nodes), NAMES_AT_ONCE):
+            answer = await self._answer_one(InventoryOf(nodes[start : start + NAMES_AT_ONCE]))
+            if not isinstance(answer, Page):
+                return answer
+            items.extend(answer.items)
+        return Page(tuple(items), paged=False)
+
+    async def _answer_one(self, question: Question) -> Answer:
+        request = to_request(question)
+        async with self._slots:
+            self._refuse_denied(request.endpoint)
+            try:
+                async with asyncio.timeout(self._access.total_s) as deadline:
+                    outcome = await self._plain_enough(question, request, deadline)
+            except TimeoutError as error:
+                return transport_trouble(self._access, error)
+        if isinstance(outcome, Denial):
+            raise self._deny(outcome, request.endpoint)
+        if isinstance(outcome, Trouble):
+            return msgspec.structs.replace(outcome, explanation=self._token.hide(outcome.explanation))
+        return outcome
+
+    def _refuse_denied(self, endpoint: str) -> None:
+        """Ask nothing while a person has not changed anything."""
+        if self._denied and not self.changed():
+            known = self._denied.get(_EVERYTHING) or self._denied.get(endpoint)
+            if known:
+                raise Denied(str(known), hint=known.hint, kind=known.kind)
+
+    def _deny(self, denial: Denial, endpoint: str) -> Denied:
+        denied = Denied(self._token.hide(denial.message), hint=denial.hint, kind=denial.kind)
+        self._denied[_EVERYTHING if denial.everything else endpoint] = denied
+        return denied
+
+    async def _plain_enough(self, question: Question, request: Request, deadline: asyncio.Timeout) -> Answer | Denial:
+        """Leave parameters out, one kind after the other, for a server that refuses what it does not know."""
+        level = min(self._plainness.get(request.endpoint, 0), len(request.params) - 1)
+        while True:
+            outcome = await self._authorised(question, request, request.params[level], deadline)
+            refused = isinstance(outcome, Trouble) and outcome.kind == "invalid"
+            if isinstance(outcome, Page):
+                self._plainness[request.endpoint] = level
+            if not refused or level + 1 == len(request.params):
+                return outcome
+            level += 1
+
+    async def _authorised(
+        self, question: Question, request: Request, params: Params, deadline: asyncio.Timeout
+    ) -> Answer | Denial:
+        """Send with the token; on a refusal read its file again, and send once more if it holds another."""
+        refusal = self._token.read_if_changed()
+        if refusal:
+            return refusal
+        used = self._token.generation
+        outcome = await self._persistent(question, request, params, deadline)
+        if not isinstance(outcome, Denial) or not outcome.everything:
+            return outcome
+        refusal = self._token.read()
+        if refusal or self._token.generation == used:
+            return refusal or outcome
+        return await self._persistent(question, request, params, deadline)
+
+    async def _persistent(
+        self, question: Question, request: Request, params: Params, deadline: asyncio.Timeout
+    ) -> Answer | Denial:
+        """Try again at once where the connection went away before any answer, as idle ones may."""
+        attempt = 0
+        while True:
+            try:
+                return await self._exchange.once(question, request, params, deadline)
+            except (httpx.TransportError, OSError) as error:
+                if attempt == RETRIES or not before_answer(error):
+                    return transport_trouble(self._access, error)
+            attempt += 1
+            await asyncio.sleep(random.uniform(*PAUSE_S))  # noqa: S311 - jitter, not a secret

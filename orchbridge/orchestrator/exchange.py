@@ -1,0 +1,130 @@
+"""One HTTP exchange: a request sent, its answer read, and both described to an observer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+
+from orchbridge.core.questions import Answer, BrokerStatus, Health, Question
+from orchbridge.orchestrator import wire
+from orchbridge.orchestrator.access import Access
+from orchbridge.orchestrator.body import Body
+from orchbridge.orchestrator.budget import Budget
+from orchbridge.orchestrator.failures import Denial, failure, http_date
+from orchbridge.orchestrator.large import AT_ONCE, read_large, unread
+from orchbridge.orchestrator.pool import Pool
+from orchbridge.orchestrator.reach import transport_trouble
+from orchbridge.orchestrator.requests import Params, Request
+from orchbridge.orchestrator.tokens import Token
+
+_ERROR_BYTES_MAX = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One finished HTTP request, for metrics.
+
+    `endpoint` is the path as a template; `code` the status, or the kind of Trouble where no
+    status came; `bytes` counts the decoded body.
+    """
+
+    source: str
+    endpoint: str
+    code: str
+    seconds: float
+    bytes: int
+
+
+def unobserved(_: Asked) -> None:
+    """Take no notice."""
+
+
+class Exchange:
+    """Sends requests to one source, within its budget."""
+
+    def __init__(self, access: Access, token: Token, pool: Pool, observe: Callable[[Asked], None]) -> None:
+        self._access = access
+        self._token = token
+        self._pool = pool
+        self._observe = observe
+        self._large = asyncio.Lock()
+        self.budget = Budget(access.requests_per_s)
+        self.server_date_skew_s: float | None = None
+
+    async def once(
+        self, question: Question, request: Request, params: Params, deadline: asyncio.Timeout
+    ) -> Answer | Denial:
+        """Send the request once and read its answer.
+
+        Raises httpx.TransportError or OSError where the connection broke before any answer;
+        what breaks later is Trouble.
+        """
+        await self.budget.take()
+        started, code, count = time.monotonic(), "", 0
+        try:
+            async with self._pool.use() as http, aclosing(await self._sent(http, request, params)) as response:
+                code = str(response.status_code)
+                self._note_date(response)
+                body = Body(response, self._access.body_bytes_max)
+                try:
+                    return await self._read(question, response, body, deadline)
+                finally:
+                    count = body.count
+        except (httpx.TransportError, OSError) as error:
+            trouble = transport_trouble(self._access, error)
+            if code:
+                return trouble
+            code = trouble.kind
+            raise
+        finally:
+            if not code and deadline.expired():
+                code = "timeout"
+            if code:
+                seconds = time.monotonic() - started
+                self._observe(Asked(self._access.name, request.endpoint, code, seconds, count))
+
+    async def _sent(self, http: httpx.AsyncClient, request: Request, params: Params) -> httpx.Response:
+        built = http.build_request(request.method, request.path, params=params, content=request.body)
+        if request.body is not None:
+            built.headers["Content-Type"] = "application/json"
+        self._token.sign(built.headers)
+        return await http.send(built, stream=True)
+
+    async def _read(
+        self, question: Question, response: httpx.Response, body: Body, deadline: asyncio.Timeout
+    ) -> Answer | Denial:
+        if response.is_success:
+            return await self._facts(question, body, deadline)
+        said = b""
+        async with aclosing(body.chunks()) as pieces:
+            async for piece in pieces:
+                said += piece
+                if len(said) > _ERROR_BYTES_MAX:
+                    break
+        if isinstance(question, BrokerStatus) and response.status_code == 503:
+            state = wire.read(question, said)  # a service that is not well says so with this status
+            if isinstance(state, Health):
+                return state
+        return failure(question, self._access, response.status_code, response.headers, said)
+
+    async def _facts(self, question: Question, body: Body, deadline: asyncio.Timeout) -> Answer:
+        head: list[bytes] = []
+        async with aclosing(body.chunks()) as pieces:
+            async for piece in pieces:
+                head.append(piece)
+                if body.count > AT_ONCE:
+                    async with self._large:  # one at a time, so that memory stays bounded
+                        deadline.reschedule(asyncio.get_running_loop().time() + self._access.total_s)
+                        return await read_large(question, head, pieces, body)
+        return unread(body) or wire.read(question, b"".join(head))
+
+    def _note_date(self, response: httpx.Response) -> None:
+        date = http_date(response.headers.get("date", ""))
+        if date:
+            self.server_date_skew_s = (date - datetime.now(UTC)).total_seconds()

@@ -1,0 +1,106 @@
+"""Questions as requests: method, path, parameters, body. Never a URL the server gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+from urllib.parse import quote
+
+import msgspec
+
+from orchbridge.core.questions import (
+    BrokerStatus,
+    Inventory,
+    InventoryOf,
+    JobDetail,
+    JobEvents,
+    JobNodes,
+    JobsPage,
+    PlanDetail,
+    PlanEvents,
+    PlanEventWhole,
+    PlansPage,
+    Question,
+    TaskMetadata,
+)
+from orchbridge.orchestrator.access import ROOT
+
+Params: TypeAlias = dict[str, str]
+
+_ORDERED = {"order": "desc", "order_by": "name"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. `endpoint` is its path as a template, for metrics.
+
+    `params` holds the parameters to send, best first; the later ones are for servers that
+    refuse parameters they do not know.
+    """
+
+    endpoint: str
+    path: str
+    params: tuple[Params, ...] = ({},)
+    method: str = "GET"
+    body: bytes | None = None
+
+
+def to_request(question: Question) -> Request:
+    """Return how this question is put to the server."""
+    match question:
+        case JobsPage(limit, offset):
+            return _get("/jobs", params=_listing(limit, offset))
+        case PlansPage(limit, offset):
+            plain = _listing(limit, offset)
+            return _get("/plan_jobs", params=({**plain[0], "results": "exclude"}, *plain))
+        case JobDetail(job):
+            return _get("/jobs/:id", job)
+        case JobEvents(job, start):
+            return _get("/jobs/:id/events", job, params=_from(start))
+        case JobNodes(job, limit, offset):
+            page = {"limit": str(limit), "offset": str(offset)}
+            return _get("/jobs/:id/nodes", job, params=(page, *_plainest(limit, offset)))
+        case PlanDetail(plan):
+            return _get("/plan_jobs/:id", plan)
+        case PlanEvents(plan, start):
+            return _get("/plan_jobs/:id/events", plan, params=_from(start))
+        case PlanEventWhole(plan, event):
+            return _get("/plan_jobs/:id/event/:event", plan, event)
+        case Inventory():
+            return _get("/inventory")
+        case InventoryOf(nodes):
+            body = msgspec.json.encode({"nodes": nodes})
+            return Request("/inventory", f"{ROOT}/inventory", method="POST", body=body)
+        case BrokerStatus():
+            path = "/status/v1/services/broker-service"
+            return Request(path, path)
+        case TaskMetadata(task, environment):
+            module, _, name = task.partition("::")
+            return _get("/tasks/:module/:task", module, name or "init", params=({"environment": environment},))
+    assert_never(question)
+
+
+def _get(endpoint: str, *parts: int | str, params: tuple[Params, ...] = ({},)) -> Request:
+    """Fill the template's places, in order; a part cannot leave its place in the path."""
+    values = iter(parts)
+    filled = "/".join(_segment(next(values)) if place.startswith(":") else place for place in endpoint.split("/"))
+    return Request(endpoint, ROOT + filled, params)
+
+
+def _segment(part: int | str) -> str:
+    quoted = quote(str(part), safe="")
+    return quoted.replace(".", "%2E") if quoted.strip(".") == "" else quoted
+
+
+def _listing(limit: int, offset: int) -> tuple[Params, ...]:
+    page = {"limit": str(limit), "offset": str(offset)}
+    return ({**page, **_ORDERED}, page, *_plainest(limit, offset))
+
+
+def _plainest(limit: int, offset: int) -> tuple[Params, ...]:
+    """Before 2017.3 only `limit` is known; a later page cannot be asked for there."""
+    return ({"limit": str(limit)},) if offset == 0 else ()
+
+
+def _from(start: int | None) -> tuple[Params, ...]:
+    return ({},) if start is None else ({"start": str(start)},)
