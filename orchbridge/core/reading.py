@@ -10,8 +10,8 @@ import msgspec
 
 SHORT_LIST = 100
 OVERLAP_S = 30.0
-FRUITLESS_MAX = 15
-FRUITLESS_PAUSE_S = 30.0
+PATIENCE = 15
+WEARY_PAUSE_S = 30.0
 
 replace = msgspec.structs.replace
 
@@ -48,11 +48,20 @@ def start(reading: Reading, delivered: int, *, full: bool = False) -> int | None
 
 
 def after(  # what the answer was, in values
-    reading: Reading, *, asked_at: float, now: float, newest: int, fresh: int, cut_at: int | None, poll_s: float
+    reading: Reading,
+    *,
+    asked_at: float,
+    now: float,
+    newest: int,
+    fresh: int,
+    cut_at: int | None,
+    poll_s: float,
+    patience: int = PATIENCE,
 ) -> Reading:
     """Return the reading after an answer with `fresh` new events; `newest` is the highest id delivered.
 
-    `cut_at` is the last id of an answer that was too large to take at once, else None.
+    `cut_at` is the last id of an answer that was too large to take at once, else None. After `patience`
+    answers without news the questions become rarer.
     """
     began_at = reading.began_at if reading.resume is not None else asked_at
     if cut_at is not None:
@@ -63,7 +72,7 @@ def after(  # what the answer was, in values
     elif now - reading.mark_at >= OVERLAP_S:
         marks = (reading.mark, newest, now)
     fruitless = 0 if fresh else reading.fruitless + 1
-    pause = poll_s / 2 if fruitless < FRUITLESS_MAX else FRUITLESS_PAUSE_S
+    pause = poll_s / 2 if fruitless < patience else WEARY_PAUSE_S
     return Reading(
         whole=True,
         settled=marks[0],

@@ -183,7 +183,7 @@ def _continue(walk: Walk, scan: Scan, at_end: bool, now: float) -> Folded:
         return replace(walk, suspect=reason, survivor=survivor, due=now), ()
     lowest = min(scan.ids)
     happenings: tuple[Happening, ...] = ()
-    if at_end and lowest - head.high - 1 > PRUNED_RANGE_MIN:
+    if head.high and at_end and lowest - head.high - 1 > PRUNED_RANGE_MIN:
         happenings = (Hole(head.high + 1, lowest - 1, pruned=True),)
         head = replace(head, high=lowest - 1)
     new = {id_ for id_ in scan.ids if id_ > head.high or id_ in walk.gaps}
@@ -238,7 +238,7 @@ def take(walk: Walk, room: int, now: float) -> tuple[Walk, tuple[int, ...], tupl
         return walk, (), ()
     gaps = {id_: gap for id_, gap in walk.gaps.items() if id_ not in known}
     happenings: list[Happening] = []
-    high = walk.head.high
+    high = walk.head.high or (ahead[0] - 1 if ahead else 0)  # nothing was ever seen below the first id
     for id_ in ahead:
         if id_ - high - 1 > GAPS_MAX:
             happenings.append(Hole(high + 1, id_ - 1))

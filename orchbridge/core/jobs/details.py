@@ -29,7 +29,7 @@ def fold_detail(work: Work, question: JobDetail, answer: Job | Trouble) -> None:
         return
     if isinstance(answer, Job):
         work.walk = found(work.walk, question.job)
-        work.take_up()
+        work.take_up_jobs()
         fold_detail(work, question, answer)
     elif answer.kind == "missing":
         work.walk, happenings = not_found(work.walk, question.job, work.now)

@@ -42,9 +42,14 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
     if not partial:
         track = _odd_ones(work, track, page.items)
         reading = after(
-            track.reading, asked_at=reply.asked_at, now=work.now, newest=track.memo.events.max if len(track.memo.events) else 0,
-            fresh=len(fresh), cut_at=events[-1].id if page.cut and events else None, poll_s=work.settings.poll_s,
-        )  # fmt: skip
+            track.reading,
+            asked_at=reply.asked_at,
+            now=work.now,
+            newest=track.memo.events.max if len(track.memo.events) else 0,
+            fresh=len(fresh),
+            cut_at=events[-1].id if page.cut and events else None,
+            poll_s=work.settings.poll_s,
+        )
         track = replace(track, reading=reading, missing=False if reading.resume is None else track.missing)
     track = replace(track, misses=0, failures=0, due=0.0, blocked="", explained=explains(track.job, track.nodes))
     if track.open or partial or track.reading.resume is not None:

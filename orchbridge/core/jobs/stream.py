@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from orchbridge.core import head as heads
+from orchbridge.core import memos
 from orchbridge.core.batch import BATCH_RECORDS_MAX, Batch
 from orchbridge.core.facts import Job, TaskMeta
 from orchbridge.core.head import Head
-from orchbridge.core.jobs import memo as memos
 from orchbridge.core.jobs.details import fold_detail, fold_nodes, fold_task, reply_trouble
 from orchbridge.core.jobs.events import fold_events
 from orchbridge.core.jobs.listing import PAGE_MAX, fold_list, page_limit
+from orchbridge.core.jobs.memo import Memo
 from orchbridge.core.jobs.settle import finish, label, settle
 from orchbridge.core.jobs.track import Track, questions, replace
 from orchbridge.core.jobs.work import JobsState, Work
@@ -51,7 +52,7 @@ class JobsRecall:
         if document.value is None:
             self._tracks.pop(id_, None)
         else:
-            memo = memos.decode(document.key, document.value)
+            memo = memos.decode(Memo, document.key, document.value)
             self._tracks[id_] = Track(id_, memo, sweep_due=memo.certified)
 
     def state(self) -> JobsState:
@@ -117,7 +118,7 @@ class JobStream:
                 break
             self._fold_one(work, reply)
         if work.walk.begun and work.walk.trusted and work.walk.todo:
-            work.take_up()
+            work.take_up_jobs()
         finish(work)
         return work.batch()
 

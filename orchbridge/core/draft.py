@@ -1,0 +1,120 @@
+"""The draft of a batch: the working copy of a walked stream's state that one fold may change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from orchbridge.core import head as heads
+from orchbridge.core import times
+from orchbridge.core.facts import Odd
+from orchbridge.core.normalize.happenings import happening_record
+from orchbridge.core.normalize.notices import notice
+from orchbridge.core.pace import backoff
+from orchbridge.core.questions import Answer, Page, Reply, Trouble
+from orchbridge.core.records import Record
+from orchbridge.core.settings import StreamSettings
+from orchbridge.core.walk import Happening, Listed, Reset, Seen, Start, Walk, fold_page, take
+
+OPEN_ENDED_MAX = 64  # finished ones read at once while catching up; running ones do not count
+
+replace = msgspec.structs.replace
+
+
+class Tracked(Protocol):
+    """A job or plan being followed; its memo is what is remembered of it."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def memo(self) -> Any: ...
+
+
+T = TypeVar("T", bound=Tracked)
+
+
+class Draft(Generic[T]):
+    """One fold's changes, collected, until they are frozen into a batch."""
+
+    def __init__(self, settings: StreamSettings, walk: Walk, tracks: Mapping[int, T], now: float) -> None:
+        self.settings = settings
+        self.now = now
+        self.observed = times.text(now)
+        self.walk = walk
+        self.tracks = dict(tracks)
+        self.records: list[Record] = []
+        self.left: list[Reply] = []
+        self.troubles: list[tuple[str, Trouble]] = []
+        self._changed: dict[int, Any] = {}
+
+    @property
+    def epoch(self) -> str:
+        return self.walk.head.epoch_name
+
+    def put(self, track: T) -> None:
+        """Take the track's new state; its memo is written with the batch if it differs."""
+        old = self.tracks.get(track.id)
+        if old is None or old.memo is not track.memo:
+            self._changed[track.id] = track.memo
+        self.tracks[track.id] = track
+
+    def drop(self, id_: int) -> None:
+        """Stop tracking and forget the document."""
+        if self.tracks.pop(id_, None) is not None:
+            self._changed[id_] = None
+
+    def happened(self, happenings: tuple[Happening, ...]) -> None:
+        """Act on what the walk revealed, and tell people."""
+        for happening in happenings:
+            if isinstance(happening, Reset):
+                for id_ in tuple(self.tracks):
+                    self.drop(id_)
+            origin, stream = self.settings.origin, self.settings.id.kind
+            self.records.append(happening_record(origin, stream, self.epoch, happening, self.observed))
+
+    def tell(self, kind: str, subject: str, *, explanation: str, action: str) -> None:
+        """Add a notice."""
+        origin, stream, seen = self.settings.origin, self.settings.id.kind, self.observed
+        self.records.append(
+            notice(origin, stream, self.epoch, kind, subject, explanation=explanation, action=action, observed=seen)
+        )
+
+    def listed(self, reply: Reply, offset: int, seen: Sequence[Seen], page: Page, start: Start) -> bool:
+        """Walk on over one page of the list; return whether the whole list has now been seen and can be trusted."""
+        for odd in page.items:
+            if isinstance(odd, Odd):  # its id stays a gap, is looked up and ends in a notice
+                self.troubles.append(("an item of the list", Trouble("malformed", odd.reason)))
+        due = max(reply.asked_at + self.settings.poll_s, self.now)
+        listed = Listed(offset, seen, page.total, page.paged)
+        self.walk, happenings = fold_page(self.walk, listed, start, now=self.now, next_due=due)
+        self.happened(happenings)
+        return self.walk.trusted and self.walk.scan is None
+
+    def not_listed(self, answer: Answer) -> None:
+        """Wait before the list is asked again; nothing else is asked meanwhile."""
+        trouble = answer if isinstance(answer, Trouble) else Trouble("malformed", "not a list")
+        failures = self.walk.failures + 1
+        pause = trouble.retry_after_s or backoff(self.settings.name, failures)
+        self.walk = replace(self.walk, scan=None, failures=failures, due=self.now + pause)
+        self.troubles.append((f"the list of {self.settings.id.kind}", trouble))
+
+    def take_up(self, busy: int, make: Callable[[int], T]) -> None:
+        """Begin tracking what the walk has to do, as far as there is room beside the `busy` ones."""
+        self.walk, taken, happenings = take(self.walk, OPEN_ENDED_MAX - busy, self.now)
+        self.happened(happenings)
+        for id_ in taken:
+            if id_ not in self.tracks:
+                self.put(make(id_))
+
+    def documents(self, encode: Callable[[Any], bytes]) -> dict[str, bytes | None]:
+        """Return the memory that changed; the head travels with it whenever it changed."""
+        name = self.settings.name
+        changed: dict[str, bytes | None] = {
+            f"{name}/{id_}": None if memo is None else encode(memo) for id_, memo in self._changed.items()
+        }
+        if self.walk.dirty and self.walk.begun:
+            changed[name] = heads.encode(self.walk.head)
+            self.walk = replace(self.walk, dirty=False)
+        return changed

@@ -1,0 +1,126 @@
+"""The inventory stream's state between two folds, and the draft of its next batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from orchbridge.core import head as heads
+from orchbridge.core import times
+from orchbridge.core.batch import BATCH_RECORDS_MAX, Batch
+from orchbridge.core.facts import Connection
+from orchbridge.core.head import Head
+from orchbridge.core.inventory.node import Node, recent_flaps
+from orchbridge.core.normalize import nodes as records
+from orchbridge.core.questions import Reply, Trouble
+from orchbridge.core.records import Record
+from orchbridge.core.settings import StreamSettings
+
+replace = msgspec.structs.replace
+
+
+class InventoryState(msgspec.Struct, frozen=True):
+    """An inventory stream between two folds; `nodes` is never changed in place.
+
+    doubts     certname -> polls in a row that confirmed it as gone
+    unsure     certnames missing from the newest list, to be asked about by name
+    guarded    the newest list was empty: nothing is believed before the broker is known to be well
+    listed_at  when the newest list was asked for; 0 before the first
+    """
+
+    head: Head
+    dirty: bool = True
+    nodes: Mapping[str, Node] = {}
+    connected: int = 0
+    doubts: Mapping[str, int] = {}
+    unsure: tuple[str, ...] = ()
+    guarded: bool = False
+    listed_at: float = 0.0
+    due: float = 0.0
+    failures: int = 0
+
+
+class Work:
+    """One fold's changes, collected; the table of nodes is copied only when one changes."""
+
+    def __init__(self, settings: StreamSettings, state: InventoryState, now: float) -> None:
+        self.settings, self.state, self.now = settings, state, now
+        self.observed = times.text(now)
+        self.records: list[Record] = []
+        self.left: list[Reply] = []
+        self.troubles: list[tuple[str, Trouble]] = []
+        self._nodes: dict[str, Node] | None = None
+
+    @property
+    def full(self) -> bool:
+        return len(self.records) >= BATCH_RECORDS_MAX
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        return self.state.nodes if self._nodes is None else self._nodes
+
+    def _set(self, name: str, node: Node | None) -> None:
+        if self._nodes is None:
+            self._nodes = dict(self.state.nodes)
+        before = self._nodes.pop(name, None)
+        count = self.state.connected - (before is not None and before.connected)
+        if node is not None:
+            self._nodes[name] = node
+            count += node.connected
+            epoch = self.state.head.epoch_name
+            self.records.append(records.node_document(self.settings.origin, epoch, name, node, self.observed, self.now))
+        self.state = replace(self.state, connected=count)
+
+    def present(self, row: Connection) -> None:
+        """Take in that a node is connected: new, back, in a new session, or as before."""
+        before = self.nodes.get(row.name)
+        if before is not None and before.connected:
+            since = row.since if row.since is not None else before.since
+            broker = row.broker if row.broker is not None else before.broker
+            if since == before.since and broker == before.broker:
+                return
+            node = replace(before, broker=broker, since=since, revision=before.revision + 1, returns=0)
+        elif before is not None:
+            again = row.since is not None and row.since == before.since
+            node = replace(
+                before, connected=True, broker=row.broker, since=row.since, changed=self.now,
+                revision=before.revision + 1, returns=before.returns + 1 if again else 0,
+            )  # fmt: skip
+        else:
+            node = Node(True, row.broker, row.since, times.seconds(row.since) or self.now, 1)
+        if before is not None or self.state.head.seeded:
+            epoch = self.state.head.epoch_name
+            self.records.append(records.connected(self.settings.origin, epoch, row.name, node, before, self.observed))
+        self._set(row.name, node)
+
+    def absent(self, name: str, polls: int) -> None:
+        """Take in that a node is gone, confirmed by so many polls."""
+        before = self.nodes.get(name)
+        if before is None or not before.connected:
+            return
+        epoch, age = self.state.head.epoch_name, self.now - self.state.listed_at
+        self.records.append(
+            records.disconnected(
+                self.settings.origin, epoch, name, before, self.observed, now=self.now, polls=polls, age_s=age
+            )
+        )
+        flaps = (*recent_flaps(before, self.now), self.now)
+        self._set(name, replace(before, connected=False, changed=self.now, revision=before.revision + 1, flaps=flaps))
+
+    def forget(self, name: str) -> None:
+        """Let go of a node that was away for too long."""
+        node, origin, epoch = self.nodes[name], self.settings.origin, self.state.head.epoch_name
+        self.records.append(records.removed(origin, epoch, name, node, self.observed))
+        self.records.append(records.node_forgotten(origin, epoch, name, node, self.observed))
+        self._set(name, None)
+
+    def batch(self) -> Batch:
+        """Return the batch; the head travels with it when it changed."""
+        state, documents = self.state, dict[str, bytes | None]()
+        if self._nodes is not None:
+            state = replace(state, nodes=self._nodes)
+        if state.dirty and state.listed_at:
+            documents[self.settings.name] = heads.encode(state.head)
+            state = replace(state, dirty=False)
+        return Batch(tuple(self.records), documents, state, tuple(self.left), tuple(self.troubles))

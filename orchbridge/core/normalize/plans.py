@@ -1,0 +1,106 @@
+"""Plan jobs and their events as records (event-formats 2.3 and 8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from orchbridge.core import times
+from orchbridge.core.facts import Plan, PlanEvent
+from orchbridge.core.normalize.context import Context, Origin, pe_object
+from orchbridge.core.records import ERROR, INFO, PLANS, WARN, Record
+from orchbridge.core.redact import redact_text
+
+TERMINAL = frozenset({"success", "failure"})
+STEPS = {
+    f"{kind}_start": kind for kind in ("task", "script", "command", "upload", "wait", "apply", "apply_prep", "plan")
+}
+ENDS = {"plan_finished": ("plan.finished.v1", INFO), "plan_failed": ("plan.failed.v1", ERROR)}
+
+
+def terminal(plan: Plan) -> bool:
+    """Whether the plan is over; a state we do not know is over once PE gives it a finish time."""
+    return plan.state in TERMINAL or (plan.finished is not None and plan.state not in {"running", "pending"})
+
+
+def context(plan: Plan, origin: Origin, epoch: str, names: frozenset[str], secrets: tuple[str, ...]) -> Context:
+    """Return what all records of this plan share."""
+    description = plan.description and redact_text(plan.description, origin.rules, secrets)[0]
+    about = {
+        "id": plan.id,
+        "name": plan.name,
+        "environment": plan.environment,
+        "owner": {"id": plan.owner.id, "login": plan.owner.login},
+        "scheduled_job_id": plan.scheduled_id,
+        "description": description,
+    }
+    name = f"plan/{plan.id}"
+    raw = msgspec.Raw(msgspec.json.encode(about))
+    return Context(origin, epoch, name, str(plan.id), name, raw, names, secrets)
+
+
+def state_record(  # one state of one plan
+    ctx: Context, plan: Plan, state: str, previous: str | None, entered: str | None, observed: str
+) -> Record:
+    """Return the record of one state having been entered; a terminal one carries result and child jobs."""
+    time, data = ctx.base(entered, observed)
+    paths: list[str] = []
+    data |= {"plan": ctx.about, "state": state, "previous": previous}
+    severity = INFO
+    if state == plan.state and terminal(plan):
+        data |= _stamps(plan)
+        data["outcome"] = "success" if state == "success" else "failure"
+        data["child_jobs"] = list(plan.children or ())
+        result = ctx.clean(plan.result, ".result", paths) if plan.result is not None else b"null"
+        data["result"] = msgspec.Raw(result)
+        severity = INFO if state == "success" else ERROR
+    pe_object(ctx, plan.raw, data, paths)
+    return Record(
+        PLANS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:plan/{ctx.key}/state/{state}", "plan.state.changed.v1",
+        ctx.subject, time, observed, ctx.epoch, data, None, severity, ctx.correlation, ctx.origin.replay,
+    )  # fmt: skip
+
+
+def _stamps(plan: Plan) -> dict[str, Any]:
+    finished = plan.finished or plan.stamp
+    duration = plan.duration
+    began, ended = times.seconds(plan.created), times.seconds(finished)
+    if duration is None and began is not None and ended is not None:
+        duration = ended - began
+    return {"created_at": plan.created, "finished_at": finished, "duration_s": duration}
+
+
+def event_record(ctx: Context, event: PlanEvent, name: str, observed: str, *, late: bool) -> Record:
+    """Return the record of one event; `name` is its id, or its content's digest where the server gave none."""
+    time, data = ctx.base(event.stamp, observed)
+    paths: list[str] = []
+    data["plan"] = ctx.about
+    data["pe_event"] = {"id": event.id, "type": event.type, "timestamp": event.stamp}
+    data["step"] = None
+    kind, severity = "plan.event.unrecognised.v1", WARN
+    if event.type in STEPS:
+        kind, severity = "plan.step.started.v1", INFO
+        data["step"] = {"kind": STEPS[event.type], "job_id": event.job_id}
+    elif event.type == "out_message":
+        kind, severity = "plan.message.v1", INFO
+    elif event.type in ENDS:
+        kind, severity = ENDS[event.type]
+    data["message"] = ctx.clean_text(event.message, ".message", paths)
+    data["result"] = _result(ctx, event, paths)
+    if late:
+        data["late"] = True
+    pe_object(ctx, event.raw, data, paths)
+    return Record(
+        PLANS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:plan/{ctx.key}/event/{name}", kind,
+        ctx.subject, time, observed, ctx.epoch, data, event.id, severity, ctx.correlation, ctx.origin.replay,
+    )  # fmt: skip
+
+
+def _result(ctx: Context, event: PlanEvent, paths: list[str]) -> msgspec.Raw | None:
+    if event.type not in ENDS or event.details is None:
+        return None
+    details = msgspec.json.decode(event.details)
+    if not isinstance(details, dict) or "result" not in details:
+        return None
+    return msgspec.Raw(ctx.clean(msgspec.json.encode(details["result"]), ".result", paths))

@@ -1,0 +1,89 @@
+"""Folding what is asked about a single plan, and failures to get it."""
+
+from __future__ import annotations
+
+from orchbridge.core.facts import Plan
+from orchbridge.core.pace import backoff
+from orchbridge.core.plans.track import Memo, Track, replace
+from orchbridge.core.plans.work import Work, deliver, next_sweep
+from orchbridge.core.questions import Answer, PlanDetail, PlanEvents, Question, Trouble
+from orchbridge.core.walk import found, not_found, postpone
+
+MISSES_MAX = 2
+WHOLE_FAILURES_MAX = 3
+
+
+def take_up(work: Work) -> None:
+    busy = sum(1 for track in work.tracks.values() if track.open and (track.memo.ended or track.plan is None))
+    work.take_up(busy, lambda id_: Track(id_, Memo(work.walk.head.epoch), seen_at=work.now))
+
+
+def gap(work: Work, id_: int, answer: Answer) -> None:
+    if isinstance(answer, Plan):
+        work.walk = found(work.walk, id_)
+        take_up(work)
+    elif isinstance(answer, Trouble) and answer.kind == "missing":
+        work.walk, happenings = not_found(work.walk, id_, work.now)
+        work.happened(happenings)
+    else:
+        work.walk = postpone(work.walk, id_, work.now)
+
+
+def trouble(work: Work, track: Track, answer: Answer) -> None:
+    trouble = answer if isinstance(answer, Trouble) else Trouble("malformed", "not what was asked for")
+    if trouble.kind == "missing":
+        if track.misses + 1 >= MISSES_MAX:
+            if track.open:
+                work.tell(
+                    "pruned_unread",
+                    f"plan-{track.id}",
+                    explanation=f"plan {track.id} was pruned on the server before it was read to its end",
+                    action="keep the bridge running, or raise the server's job_prune_threshold",
+                )
+            work.drop(track.id)
+        else:
+            work.put(replace(track, misses=track.misses + 1, due=work.now + work.settings.poll_s / 2))
+        return
+    work.troubles.append((f"plan {track.id}", trouble))
+    failures = track.failures + 1
+    pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", failures)
+    pause = 300.0 if trouble.kind in {"forbidden", "oversize"} else pause
+    work.put(replace(track, failures=failures, due=work.now + pause))
+
+
+def text_trouble(work: Work, track: Track, event: int, answer: Answer) -> None:
+    """A whole text that cannot be had (old server, pruned): the cut one must do; else try again a few times."""
+    final = isinstance(answer, Trouble) and answer.kind in {"missing", "absent", "forbidden", "oversize", "invalid"}
+    if final or track.failures + 1 >= WHOLE_FAILURES_MAX:
+        work.put(replace(track, texts={**track.texts, event: None}, failures=0))
+        deliver(work, track.id)
+    else:
+        trouble(work, track, answer)
+
+
+def slow_questions(work: Work) -> tuple[Question, ...]:
+    """Return this tick's look for late events of a plan that has ended, and one for a plan that left the list."""
+    tracks, now = tuple(work.tracks.values()), work.now
+    overdue = [t for t in tracks if not t.open and max(t.sweep_due, t.due) <= now]
+    unseen = [t for t in tracks if t.open and t.plan is not None and t.seen_at < work.walk.listed_at]
+    asked: list[Question] = []
+    if overdue:
+        track = min(overdue, key=lambda t: t.sweep_due)
+        asked.append(PlanEvents(track.id) if track.context is not None else PlanDetail(track.id))
+    if unseen:
+        asked.append(PlanDetail(min(unseen, key=lambda t: t.seen_at).id))
+    return tuple(asked)
+
+
+def swept(work: Work, question: Question) -> None:
+    """After a look for late events: set the next, or let the plan go."""
+    if not isinstance(question, PlanEvents):
+        return
+    track = work.tracks.get(question.plan)
+    if track is None or track.open or track.held or track.reading.resume is not None:
+        return
+    over = work.now >= track.memo.closed_at + work.settings.late_window_s
+    if over and track.id <= work.walk.head.high:
+        work.drop(track.id)
+    else:
+        work.put(next_sweep(track, work))

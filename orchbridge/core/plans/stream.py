@@ -1,0 +1,215 @@
+"""The plans stream as a pure function of what the orchestrator said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from orchbridge.core import head as heads
+from orchbridge.core import memos, times
+from orchbridge.core.batch import BATCH_RECORDS_MAX, Batch
+from orchbridge.core.facts import Job, Plan, PlanEvent
+from orchbridge.core.head import Anchor, Head
+from orchbridge.core.normalize.plans import terminal
+from orchbridge.core.plans.fold import gap, slow_questions, swept, take_up, text_trouble, trouble
+from orchbridge.core.plans.track import Memo, Track, questions, replace, with_facts
+from orchbridge.core.plans.work import PlansState, Work, deliver, fold_events, settle
+from orchbridge.core.ports import Recalled, StreamId
+from orchbridge.core.questions import (
+    JobDetail,
+    Page,
+    PlanDetail,
+    PlanEvents,
+    PlanEventWhole,
+    PlansPage,
+    Question,
+    Reply,
+    Trouble,
+    subject,
+)
+from orchbridge.core.settings import StreamSettings
+from orchbridge.core.view import RecentJob, StreamView
+from orchbridge.core.walk import Seen, Start, Walk, due_gaps, resumed
+
+PAGE, DEEP_PAGE = 50, 200
+
+
+class PlansRecall:
+    """A plans memory being read back: the head and one document per tracked plan."""
+
+    def __init__(self, settings: StreamSettings, owner: str) -> None:
+        self._settings, self._owner = settings, owner
+        self._head: bytes | None = None
+        self._tracks: dict[int, Track] = {}
+
+    def learn(self, document: Recalled) -> None:
+        """Take in one document, the newest of its key so far."""
+        if document.key == self._settings.name:
+            self._head = document.value
+            return
+        id_ = int(document.key.rpartition("/")[2])
+        if document.value is None:
+            self._tracks.pop(id_, None)
+        else:
+            memo = memos.decode(Memo, document.key, document.value)
+            self._tracks[id_] = Track(id_, memo, sweep_due=memo.closed_at)
+
+    def state(self) -> PlansState:
+        """Return the state; without a head the start rule will apply."""
+        settings = self._settings
+        if self._head is None:
+            walk = Walk(Head(url=settings.url, keys=settings.keys, owner=self._owner), dirty=True)
+            return PlansState(walk, None if settings.start.kind == "from" else settings.start)
+        head = heads.decode(settings.name, self._head, url=settings.url, keys=settings.keys, adopt=settings.adopt)
+        return PlansState(resumed(replace(head, owner=self._owner)), settings.start, self._tracks)
+
+
+class PlanStream:
+    """Plan jobs with their events and states; implements `Stream` of core/ports.py."""
+
+    def __init__(self, settings: StreamSettings) -> None:
+        self.settings = settings
+        self.id: StreamId = settings.id
+        self.channels: tuple[str, ...] = ()
+
+    def recall(self, owner: str) -> PlansRecall:
+        """Return the memory to be filled; see `Stream.recall`."""
+        return PlansRecall(self.settings, owner)
+
+    def ask(self, state: PlansState, now: float) -> tuple[Question, ...]:
+        """Return the list when it is due and what open plans leave to be asked."""
+        walk = state.walk
+        if state.start is None:
+            return (JobDetail(self.settings.start.id),) if walk.due <= now else ()
+        asked: list[Question] = []
+        if walk.scan is not None:
+            asked.append(PlansPage(DEEP_PAGE, walk.scan.offset))
+        elif walk.due <= now:
+            asked.append(PlansPage(PAGE if walk.trusted and walk.begun else DEEP_PAGE))
+        if not walk.begun or not walk.trusted or walk.failures:
+            return tuple(asked)
+        asked += [PlanDetail(id_) for id_ in due_gaps(walk, now)]
+        for track in state.tracks.values():
+            if track.open:
+                asked += questions(track, now)
+        asked += state.slow
+        return tuple(asked)
+
+    def fold(self, state: PlansState, replies: Sequence[Reply], now: float) -> Batch:
+        """Return what these answers amount to; those that find the batch full are left for the next fold."""
+        work: Work = Work(self.settings, state.walk, state.tracks, now)
+        left: tuple[Reply, ...] = ()
+        start, slow = state.start, state.slow
+        for at, reply in enumerate(replies):
+            if len(work.records) >= BATCH_RECORDS_MAX:
+                left = tuple(replies[at:])
+                break
+            if start is None:
+                start = self._started(work, reply)
+            elif isinstance(reply.question, PlansPage):
+                if self._list(work, reply, reply.question, start):
+                    slow = slow_questions(work)
+            else:
+                slow = tuple(question for question in slow if subject(question) != subject(reply.question))
+                if work.walk.trusted:
+                    self._fold_one(work, reply)
+        if work.walk.begun and work.walk.trusted and work.walk.todo:
+            take_up(work)
+        for track in tuple(work.tracks.values()):
+            if track.held and len(work.records) < BATCH_RECORDS_MAX:
+                deliver(work, track.id)
+        documents = work.documents(memos.encode)
+        return Batch(
+            tuple(work.records), documents, PlansState(work.walk, start, work.tracks, slow), left, tuple(work.troubles)
+        )
+
+    def _started(self, work: Work, reply: Reply) -> Start | None:
+        """ "job:N" concerns jobs; plans start at that job's creation, or at the earliest where it is gone."""
+        if isinstance(reply.answer, Job):
+            at = times.seconds(reply.answer.created)
+            return Start("earliest") if at is None else Start("since", at=at)
+        if isinstance(reply.answer, Trouble) and reply.answer.kind != "missing":
+            work.not_listed(reply.answer)
+            return None
+        return Start("earliest")
+
+    def _list(self, work: Work, reply: Reply, question: PlansPage, start: Start) -> bool:
+        page = reply.answer
+        if not isinstance(page, Page):
+            work.not_listed(page)
+            return False
+        plans = {item.id: item for item in page.items if isinstance(item, Plan)}
+        seen = [
+            Seen(Anchor(plan.id, plan.created, plan.owner.id), not terminal(plan), times.seconds(plan.created))
+            for plan in plans.values()
+        ]
+        whole = work.listed(reply, question.offset, seen, page, start)
+        if not work.walk.trusted:
+            return False
+        if whole:
+            take_up(work)
+        for plan in plans.values():
+            track = work.tracks.get(plan.id)
+            if track is not None and track.open:
+                work.put(with_facts(track, plan, work.now))
+        return whole
+
+    def _fold_one(self, work: Work, reply: Reply) -> None:
+        question, answer = reply.question, reply.answer
+        if not isinstance(question, PlanDetail | PlanEvents | PlanEventWhole):
+            return
+        track = work.tracks.get(question.plan)
+        if track is None:
+            if question.plan in work.walk.gaps:
+                gap(work, question.plan, answer)
+            return
+        match question, answer:
+            case PlanEventWhole(), PlanEvent():
+                work.put(replace(track, texts={**track.texts, question.event: answer}, failures=0))
+                deliver(work, track.id)
+            case PlanEventWhole(), _:
+                text_trouble(work, track, question.event, answer)
+            case PlanDetail(), Plan():
+                track = with_facts(replace(track, misses=0, failures=0, due=0.0), answer, work.now)
+                work.put(replace(track, detail=answer, read=answer.state))
+            case PlanEvents(), Page():
+                fold_events(work, track, reply, answer)
+            case _:
+                trouble(work, track, answer)
+        settle(work, question.plan)
+        swept(work, question)
+
+    def due(self, state: PlansState, now: float) -> float:
+        """Return seconds until the next tick."""
+        return max(0.0, state.walk.due - now)
+
+    def view(self, state: PlansState) -> StreamView:
+        """Return the state as numbers for gauges and the status page."""
+        walk, tracks = state.walk, state.tracks
+        running = [track.plan for track in tracks.values() if track.plan is not None and not track.memo.ended]
+        recent = sorted(tracks.values(), key=lambda track: -track.id)[:20]
+        return StreamView(
+            cursor=f"plan {walk.head.high}" + (f", {len(walk.todo)} to do" if walk.todo else ""),
+            position=walk.head.high,
+            source_position=max(walk.newest, walk.head.high),
+            tracked=len(tracks),
+            gaps=len(walk.gaps),
+            epoch=walk.head.epoch_name,
+            jobs_by_state=dict(Counter(plan.state for plan in running)),
+            oldest_running=min((plan.created for plan in running if plan.created), default=None),
+            recent=tuple(_recent(track.id, track.plan) for track in recent),
+        )
+
+
+def _recent(id_: int, plan: Plan | None) -> RecentJob:
+    if plan is None:
+        return RecentJob(id=id_, kind="plan")
+    return RecentJob(
+        id=id_,
+        kind="plan",
+        name=plan.name or "",
+        state=plan.state,
+        environment=plan.environment,
+        created=plan.created,
+        finished=plan.finished,
+    )

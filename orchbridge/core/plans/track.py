@@ -1,0 +1,91 @@
+"""One tracked plan: what is remembered of it, what is known in this claim, what is still to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from orchbridge.core import reading
+from orchbridge.core.facts import Plan, PlanEvent
+from orchbridge.core.idset import IdSet
+from orchbridge.core.normalize.context import Context
+from orchbridge.core.normalize.plans import terminal
+from orchbridge.core.questions import PlanDetail, PlanEvents, PlanEventWhole, Question
+from orchbridge.core.reading import Reading
+
+WHOLE_AT_ONCE = 8
+TRUNCATED_BYTES = 1024  # the list cuts longer texts to this (reference 7)
+
+replace = msgspec.structs.replace
+
+
+class Memo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One plan's part of the cursor; as a job's, with `closed_at` (everything was read after its end)."""
+
+    epoch: int
+    events: IdSet = IdSet.of(())
+    odd: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    ended: float = 0.0
+    closed_at: float = 0.0
+    v: int = 1
+
+
+class Track(msgspec.Struct, frozen=True):
+    """A plan being followed. Only `memo` is remembered across claims.
+
+    held   events read but not delivered, because the first of them still lacks its whole text
+    texts  whole events fetched for those held; None where only the cut text can be had
+    """
+
+    id: int
+    memo: Memo
+    plan: Plan | None = None
+    detail: Plan | None = None
+    read: str | None = None
+    context: Context | None = None
+    held: tuple[PlanEvent, ...] = ()
+    texts: Mapping[int, PlanEvent | None] = {}
+    reading: Reading = Reading()
+    seen_at: float = 0.0
+    misses: int = 0
+    failures: int = 0
+    due: float = 0.0
+    sweep_due: float = 0.0
+
+    @property
+    def open(self) -> bool:
+        """Whether it may still have more to say than late events."""
+        return not self.memo.closed_at
+
+
+def needs_whole(event: PlanEvent) -> bool:
+    """Whether the list may have cut this event's text."""
+    return (
+        event.type == "out_message" and event.id is not None and len((event.message or "").encode()) >= TRUNCATED_BYTES
+    )
+
+
+def with_facts(track: Track, plan: Plan, now: float) -> Track:
+    """Return the track after the list or the plan's own page told this of it."""
+    memo = track.memo
+    if terminal(plan) and not memo.ended:
+        memo = replace(memo, ended=now)
+    changed = track.plan is None or track.plan.state != plan.state
+    again = replace(track.reading, due=0.0, fruitless=0) if changed else track.reading
+    return replace(track, plan=plan, memo=memo, reading=again, seen_at=now)
+
+
+def questions(track: Track, now: float) -> Iterator[Question]:
+    """Yield what an open plan leaves to be asked."""
+    if track.due > now:
+        return
+    if track.plan is None or (track.read != track.plan.state and track.detail is None):
+        yield PlanDetail(track.id)
+    if track.held:
+        wanted = [event.id for event in track.held if event.id not in track.texts and needs_whole(event)]
+        yield from (PlanEventWhole(track.id, id_) for id_ in wanted[:WHOLE_AT_ONCE] if id_ is not None)
+    elif track.context is not None and track.reading.due <= now:
+        # Nothing in the list hints at a running plan's events: they have to be asked for.
+        yield PlanEvents(track.id, reading.start(track.reading, len(track.memo.events)))

@@ -1,0 +1,156 @@
+"""The plans stream's state between two folds, and how one plan's answers become records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from orchbridge.core.batch import BATCH_RECORDS_MAX
+from orchbridge.core.draft import Draft
+from orchbridge.core.facts import Odd, PlanEvent
+from orchbridge.core.normalize.notices import odd_id, odd_record
+from orchbridge.core.normalize.plans import context, event_record, state_record, terminal
+from orchbridge.core.normalize.secrets import secret_values
+from orchbridge.core.plans.track import Track, needs_whole, replace
+from orchbridge.core.questions import Page, Question, Reply
+from orchbridge.core.reading import after
+from orchbridge.core.walk import Start, Walk
+
+PATIENCE = 300  # nothing hints at a running plan's events: ask every tick for a good while
+SWEEPS_S = (15.0, 60.0, 300.0)
+
+
+class PlansState(msgspec.Struct, frozen=True):
+    """A plans stream between two folds.
+
+    `start` is None until it is known when "job:N" was; `slow` as in the jobs stream.
+    """
+
+    walk: Walk
+    start: Start | None
+    tracks: Mapping[int, Track] = {}
+    slow: tuple[Question, ...] = ()
+
+
+Work = Draft[Track]
+
+
+def with_context(work: Work, track: Track) -> Track:
+    """Work out what must be hidden."""
+    plan = track.plan
+    if plan is None or (track.context is not None and track.detail is None):
+        return track
+    names = frozenset(plan.sensitive)
+    secrets = secret_values(plan.raw, work.settings.origin.rules, names) if plan.raw else ()
+    return replace(track, context=context(plan, work.settings.origin, f"e{track.memo.epoch}", names, secrets))
+
+
+def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
+    """Hold the fresh events of an answer and deliver them as far as their texts are whole."""
+    track = with_context(work, track)
+    events = [item for item in page.items if isinstance(item, PlanEvent)]
+    numbered = sorted((event for event in events if event.id is not None), key=lambda event: event.id or 0)
+    fresh = set(track.memo.events.fresh([event.id for event in numbered if event.id is not None]))
+    odd_ones = [event for event in events if event.id is None and event_name(event) not in track.memo.odd]
+    held = {event.id: event for event in numbered if event.id in fresh}
+    newest = max((event.id or 0 for event in numbered), default=0)
+    cut_at = newest if page.cut and newest else None
+    track = _quarantine(work, track, page)
+    reading = after(
+        track.reading, asked_at=reply.asked_at, now=work.now, newest=newest, fresh=len(held) + len(odd_ones),
+        cut_at=cut_at, poll_s=work.settings.poll_s, patience=PATIENCE,
+    )  # fmt: skip
+    track = replace(track, held=(*held.values(), *odd_ones), reading=reading, misses=0, failures=0, due=0.0)
+    work.put(track)
+    deliver(work, track.id)
+
+
+def event_name(event: PlanEvent) -> str:
+    """Return the event's id, or its content's digest where the server gave none."""
+    return str(event.id) if event.id is not None else odd_id(Odd(event.raw, ""))
+
+
+def deliver(work: Work, id_: int) -> None:
+    """Deliver what is held, in order, up to the first event whose whole text is still to come."""
+    track = work.tracks[id_]
+    ctx, memo, held = track.context, track.memo, list(track.held)
+    if ctx is None:
+        return
+    newest = memo.events.max if len(memo.events) else 0
+    ids: list[int] = []
+    odd = memo.odd
+    while held and len(work.records) < BATCH_RECORDS_MAX:
+        event = held[0]
+        if event.id is not None and needs_whole(event):
+            if event.id not in track.texts:
+                break
+            event = track.texts[event.id] or event
+        name = event_name(event)
+        late = event.id is not None and event.id < newest
+        work.records.append(event_record(ctx, event, name, work.observed, late=late))
+        if event.id is not None:
+            ids.append(event.id)
+        else:
+            odd = (*odd, name)
+        held.pop(0)
+    if ids or odd is not memo.odd:
+        memo = replace(memo, events=memo.events.plus(ids), odd=odd)
+    texts = track.texts if held else {}
+    work.put(replace(track, memo=memo, held=tuple(held), texts=texts))
+
+
+def _quarantine(work: Work, track: Track, page: Page) -> Track:
+    memo = track.memo
+    for odd in page.items:
+        if isinstance(odd, Odd) and odd_id(odd) not in memo.odd:
+            epoch, subject = f"e{memo.epoch}", f"plan/{track.id}"
+            work.records.append(odd_record(work.settings.origin, epoch, subject, str(track.id), odd, work.observed))
+            memo = replace(memo, odd=(*memo.odd, odd_id(odd)))
+    return replace(track, memo=memo)
+
+
+def settle(work: Work, id_: int) -> None:
+    """Say the plan's states, and close it once everything after its end was read."""
+    track = work.tracks.get(id_)
+    if track is None or track.plan is None:
+        return
+    track = with_context(work, track)
+    if track.detail is not None and track.context is not None:
+        track = _states(work, track)
+    memo, done = track.memo, track.reading
+    over = terminal(track.plan) if track.plan is not None else False
+    if over and track.open and not track.held and done.whole and done.resume is None and done.done_at >= memo.ended:
+        said = track.plan is not None and track.plan.state in memo.states
+        grace = work.now >= memo.ended + work.settings.grace_s - work.settings.poll_s
+        if said and grace:
+            memo = replace(memo, closed_at=work.now)
+            slim = None if track.plan is None else replace(track.plan, raw=b"", result=None)
+            track = next_sweep(Track(id_, memo, slim, read=track.read, context=track.context), work)
+    work.put(track)
+
+
+def _states(work: Work, track: Track) -> Track:
+    """Say running before any end, as every plan ran; pending only where it was seen."""
+    plan, ctx, memo = track.detail, track.context, track.memo
+    if plan is None or ctx is None:
+        return track
+    steps = [(plan.state, plan.created if plan.state == "pending" else plan.stamp)]
+    if plan.state == "running":
+        steps = [("running", plan.stamp if "pending" in memo.states else plan.created)]
+    elif plan.state != "pending":
+        steps = [("running", plan.created), (plan.state, plan.finished or plan.stamp)]
+    said = memo.states
+    for state, entered in steps:
+        if state not in said:
+            previous = said[-1] if said else None
+            work.records.append(state_record(ctx, plan, state, previous, entered, work.observed))
+            said = (*said, state)
+    return replace(track, memo=memo if said is memo.states else replace(memo, states=said), detail=None)
+
+
+def next_sweep(track: Track, work: Work) -> Track:
+    """Set when late events are looked for next; the last look is when the window ends."""
+    age, window = work.now - track.memo.closed_at, work.settings.late_window_s
+    later = [mark for mark in SWEEPS_S if age < mark < window]
+    return replace(track, sweep_due=track.memo.closed_at + (later[0] if later else window))
