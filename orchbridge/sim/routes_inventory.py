@@ -1,0 +1,101 @@
+"""Which nodes a broker can reach (reference 9), and scheduled jobs, of which this server has none (reference 10)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchbridge.sim import shapes
+from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, invalid, missing, reply
+from orchbridge.sim.moments import chance
+
+
+def _unreachable(ask: Ask) -> Problem | None:
+    dose = ask.knobs.doses("inventory").get("500")
+    if dose is None or chance(ask.world.seed, "inventory", ask.world.requests.total()) >= dose.p:
+        return None
+    return Problem(500, "unknown-error", "The PCP broker cannot be reached")
+
+
+def inventory(ask: Ask) -> Answer:
+    """GET /inventory: every connected node in one answer."""
+    problem = _unreachable(ask)
+    if problem is not None:
+        return problem
+    odd = ask.knobs.doses("inventory")
+    if "empty" in odd:
+        return reply({"items": []})
+    if not odd.keys() <= {"connected-only", "500"}:
+        return reply({"items": _odd_items(ask)})
+    world = ask.world
+    if world.inventory_body is None or world.inventory_body[0] != world.agents_version:
+        rows = [shapes.connection(ask, agent.name, agent) for agent in world.agents.values() if agent.connected]
+        world.inventory_body = world.agents_version, msgspec.json.encode({"items": rows})
+    return Reply(world.inventory_body[1])
+
+
+def _odd_items(ask: Ask) -> list[dict[str, object]]:
+    """Return the list under the knob's oddities; a flap hides a node for one answer, never for two in a row."""
+    odd = ask.knobs.doses("inventory")
+    rows = [shapes.connection(ask, agent.name, agent) for agent in ask.world.agents.values()]
+    if "false-rows" not in odd:
+        rows = [row for row in rows if row["connected"]]
+    flapping = odd.get("flapping")
+    if flapping is not None:
+        ask.world.flaps += 1
+        if ask.world.flaps % 2:
+            rows = [row for row in rows if chance(ask.world.seed, row["name"], ask.world.flaps) >= flapping.p]
+    return rows
+
+
+def one(ask: Ask) -> Answer:
+    """GET /inventory/:node"""
+    problem = _unreachable(ask)
+    if problem is not None:
+        return problem
+    name = ask.path["node"]
+    agent = ask.world.agents.get(name)
+    if agent is None and "unknown-404" in ask.knobs.doses("inventory"):
+        return missing("node", name)
+    return reply(shapes.connection(ask, name, agent))
+
+
+def several(ask: Ask) -> Answer:
+    """POST /inventory: one row per name asked, in no promised order."""
+    problem = _unreachable(ask)
+    if problem is not None:
+        return problem
+    names = ask.body.get("nodes") if isinstance(ask.body, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return invalid('The body must be {"nodes": [certname, ...]}')
+    rows = [shapes.connection(ask, name, ask.world.agents.get(name)) for name in reversed(names)]
+    return reply({"items": rows})
+
+
+def scheduled(ask: Ask) -> Answer:
+    """GET /scheduled_jobs/environment_jobs"""
+    if ask.knobs.scheduled != "new":
+        return Problem(404, "", "Not Found")
+    echo = {"limit": 20, "offset": 0, "order": "asc", "order_by": "next_run_time", "total": 0}
+    return reply({"items": [], "pagination": echo})
+
+
+def scheduled_old(ask: Ask) -> Answer:
+    """GET /scheduled_jobs: an empty list on newer servers proves nothing."""
+    if ask.knobs.scheduled == "new":
+        return Problem(404, "", "Not Found")
+    return reply({"items": []})
+
+
+ROUTES = (
+    Route("GET", "inventory", inventory, since="2017.3"),
+    Route("GET", "inventory/{node}", one, since="2017.3"),
+    Route("POST", "inventory", several, since="2017.3"),
+    Route(
+        "GET",
+        "scheduled_jobs/environment_jobs",
+        scheduled,
+        ("limit", "offset", "order_by", "order", "type"),
+        "2021.7.1",
+    ),
+    Route("GET", "scheduled_jobs", scheduled_old, ("limit", "offset", "order_by", "order", "type"), "2018.1"),
+)

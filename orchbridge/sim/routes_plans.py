@@ -1,0 +1,127 @@
+"""Plan jobs and their events; the plans there are (reference 7, 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from orchbridge.sim import shapes
+from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, integer, invalid, missing, reply
+from orchbridge.sim.catalogue import CODE_ID, ENVIRONMENTS, FORBIDDEN_PLANS, PLANS
+from orchbridge.sim.listing import envelope, events_of, finished_between, page_of
+from orchbridge.sim.rows import Plan
+
+DEFAULT_LIMIT = 20
+ORDERS: dict[str, Callable[[Plan], Any]] = {
+    "name": lambda plan: plan.id,
+    "timestamp": lambda plan: (int(plan.stamp), plan.id),
+    "owner": lambda plan: (plan.owner["login"], plan.id),
+    "environment": lambda plan: (plan.options["environment"], plan.id),
+    "state": lambda plan: (plan.state, plan.id),
+}
+
+
+def find(ask: Ask) -> Plan | Problem:
+    """Return the plan job the path names, or why not (its kind is unknown-job too)."""
+    number = integer("plan job id", ask.path["id"])
+    if isinstance(number, Problem):
+        return number
+    return ask.world.plan(number, ask.now) or missing("job", str(number), job=str(number))
+
+
+def plan_jobs(ask: Ask) -> Answer:
+    """GET /plan_jobs: newest first before it could be ordered."""
+    orders = tuple(ORDERS) if ask.knobs.at_least("2021.6") else ("name",)
+    by, order = ("timestamp", "asc") if ask.knobs.at_least("2021.6") else ("name", "desc")
+    if ask.knobs.default_order == "desc-name":
+        by, order = "name", "desc"
+    page = page_of(ask, orders, by=by, order=order, limit=DEFAULT_LIMIT)
+    if isinstance(page, Problem):
+        return page
+    results = ask.query.get("results", "include")
+    if results not in {"include", "exclude"}:
+        return invalid(f"results must be include or exclude, not {results!r}")
+    rows = finished_between(ask, ask.world.seen_plans(ask.now))
+    if isinstance(rows, Problem):
+        return rows
+    if page.order_by != "name":
+        rows = sorted(rows, key=ORDERS[page.order_by])
+    told = results == "include" or not ask.knobs.at_least("2019.8")
+    items = [shapes.plan(ask, row, whole=False, results=told) for row in page.cut(rows)]
+    return envelope(ask, msgspec.json.encode(items)[1:-1], page, len(rows))
+
+
+def plan_job(ask: Ask) -> Answer:
+    """GET /plan_jobs/:id"""
+    row = find(ask)
+    return row if isinstance(row, Problem) else reply(shapes.plan(ask, row, whole=True))
+
+
+def events(ask: Ask) -> Answer:
+    """GET /plan_jobs/:id/events"""
+    row = find(ask)
+    return row if isinstance(row, Problem) else events_of(ask, row, ask.url("plan_jobs", row.id, "events"))
+
+
+def event(ask: Ask) -> Answer:
+    """GET /plan_jobs/:id/event/:event-id: one event with its whole text."""
+    row = find(ask)
+    if isinstance(row, Problem):
+        return row
+    number = integer("event id", ask.path["event"])
+    if isinstance(number, Problem):
+        return number
+    found = ask.world.plan_event(row, number, ask.now)
+    if found is None:
+        details = {"plan_job": str(row.id), "event": str(number)}
+        return Problem(404, "mismatched-job-event-id", f"Event {number} is not of plan job {row.id}", details)
+    return Reply(found)
+
+
+def environment_of(ask: Ask) -> str | Problem:
+    """Return the environment asked about, or 404."""
+    name = ask.query.get("environment", "production")
+    return name if name in ENVIRONMENTS else missing("environment", name, environment=name)
+
+
+def envelope_of(environment: str) -> dict[str, Any]:
+    """Return the environment object of task and plan answers."""
+    return {"name": environment, "code_id": CODE_ID.format(environment=environment)}
+
+
+def plans(ask: Ask) -> Answer:
+    """GET /plans"""
+    environment = environment_of(ask)
+    if isinstance(environment, Problem):
+        return environment
+    items = [_plan(ask, name) for name in PLANS]
+    return reply({"environment": envelope_of(environment), "items": items})
+
+
+def plan_metadata(ask: Ask) -> Answer:
+    """GET /plans/:module/:plan"""
+    environment = environment_of(ask)
+    if isinstance(environment, Problem):
+        return environment
+    name = f"{ask.path['module']}::{ask.path['plan']}"
+    if name not in PLANS:
+        return missing("plan", name, environment=environment)
+    return reply({**_plan(ask, name), "environment": envelope_of(environment), "metadata": PLANS[name]})
+
+
+def _plan(ask: Ask, name: str) -> dict[str, Any]:
+    return {"id": ask.url("plans", *name.split("::")), "name": name, "permitted": name not in FORBIDDEN_PLANS}
+
+
+LISTED = ("limit", "offset", "order_by", "order", "results", "min_finish_timestamp", "max_finish_timestamp")
+
+ROUTES = (
+    Route("GET", "plan_jobs", plan_jobs, LISTED, since="2018.1"),
+    Route("GET", "plan_jobs/{id}", plan_job, since="2018.1"),
+    Route("GET", "plan_jobs/{id}/events", events, ("start",), since="2018.1"),
+    Route("GET", "plan_jobs/{id}/event/{event}", event, since="2019.8"),
+    Route("GET", "plans", plans, ("environment",), since="2019.8"),
+    Route("GET", "plans/{module}/{plan}", plan_metadata, ("environment",), since="2019.8"),
+)

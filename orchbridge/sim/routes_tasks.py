@@ -1,0 +1,50 @@
+"""The tasks there are, and what their authors say about them (reference 8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchbridge.sim.answers import Answer, Ask, Problem, Route, missing, reply
+from orchbridge.sim.catalogue import TASKS, Task
+from orchbridge.sim.routes_plans import envelope_of, environment_of
+
+
+def tasks(ask: Ask) -> Answer:
+    """GET /tasks"""
+    environment = environment_of(ask)
+    if isinstance(environment, Problem):
+        return environment
+    items = [_task(ask, task) for task in TASKS.values() if task.metadata is not None]
+    return reply({"environment": envelope_of(environment), "items": items})
+
+
+def task(ask: Ask) -> Answer:
+    """GET /tasks/:module/:task; a module's own task is called init."""
+    environment = environment_of(ask)
+    if isinstance(environment, Problem):
+        return environment
+    module, word = ask.path["module"], ask.path["task"]
+    name = module if word == "init" else f"{module}::{word}"
+    found = TASKS.get(name)
+    if found is None or found.metadata is None:
+        return missing("task", name, environment=environment)
+    file = {
+        "filename": found.file,
+        "uri": {"path": f"/{module}/tasks/{found.file}", "params": {"environment": environment}},
+        "sha256": "5be1" * 16,
+        "size_bytes": 812,
+    }
+    whole = {"environment": envelope_of(environment), "metadata": found.metadata, "files": [file]}
+    return reply({**_task(ask, found), **whole})
+
+
+def _task(ask: Ask, found: Task) -> dict[str, Any]:
+    module, _, word = found.name.partition("::")
+    fields: dict[str, Any] = {"id": ask.url("tasks", module, word or "init"), "name": found.name}
+    return {**fields, "permitted": found.permitted} if ask.knobs.at_least("2019.8") else fields
+
+
+ROUTES = (
+    Route("GET", "tasks", tasks, ("environment",), since="2017.3"),
+    Route("GET", "tasks/{module}/{task}", task, ("environment",), since="2017.3"),
+)

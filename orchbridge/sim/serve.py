@@ -1,0 +1,183 @@
+"""The simulator on a real port, alone or inside another process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from orchbridge.sim.app import create_app
+from orchbridge.sim.knobs import Knobs
+from orchbridge.sim.tls import TlsFiles, make_tls
+from orchbridge.sim.truth import TruthLog
+from orchbridge.sim.wire import Wire
+from orchbridge.sim.world import World
+
+TICK_S = 0.1
+GRACE_S = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorOptions:
+    """What to serve. `port` 0 is a free one; `token` None lets everybody in; `start` None is now.
+
+    `tls_dir` is where certificates are, or are made; None serves plain HTTP. `truth_path`
+    gets every fact. `scenario` and `knobs` as in World and Knobs.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8143
+    token: str | None = field(default=None, repr=False)
+    scenario: str = "demo"
+    seed: int = 1
+    knobs: Knobs = field(default_factory=Knobs)
+    tls_dir: Path | None = None
+    truth_path: Path | None = None
+    start: datetime | None = None
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the process's signals alone and tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+def _protocol(wire: Wire) -> type[H11Protocol]:
+    class Protocol(H11Protocol):
+        """HTTP whose connections the wire can cut."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            wire.opened(transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            wire.closed(self.transport)
+            super().connection_lost(exc)
+
+    return Protocol
+
+
+@contextlib.asynccontextmanager
+async def served(
+    world: World,
+    *,
+    token: str | None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    tls: TlsFiles | None = None,
+    truth: TruthLog | None = None,
+) -> AsyncIterator[str]:
+    """Serve a world, yield its address (`https://127.0.0.1:PORT`), stop at the end. Signals are left alone.
+
+    World time is real time from here on. Raises OSError where the port is taken.
+    """
+    begun = time.monotonic()
+
+    def clock() -> float:
+        return time.monotonic() - begun
+
+    app = create_app(world, token=token, clock=clock, truth=truth)
+    world.advance(clock())
+    with _listen(host, port) as listener:
+        config = uvicorn.Config(
+            app,
+            http=_protocol(app.state.house.wire),
+            ws="none",
+            lifespan="off",
+            loop="none",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+            ssl_certfile=None if tls is None else tls.cert,
+            ssl_keyfile=None if tls is None else tls.key,
+            ssl_ca_certs=None if tls is None else str(tls.ca),
+            ssl_cert_reqs=ssl.CERT_NONE if tls is None else ssl.CERT_OPTIONAL,
+        )
+        config.load()
+        server = _Server(config)
+        # Not a task group: it would wrap the caller's own exceptions.
+        serving = asyncio.create_task(server.serve([listener]))
+        ticking = asyncio.create_task(_tick(world, clock))
+        try:
+            await server.listening.wait()
+            yield _address(listener, host, secure=tls is not None)
+        finally:
+            server.should_exit = True
+            await serving
+            ticking.cancel()
+            world.advance(clock())
+
+
+async def _tick(world: World, clock: Callable[[], float]) -> None:
+    """Move the world though nobody asks, so that the truth is told when it happens."""
+    while True:
+        world.advance(clock())
+        await asyncio.sleep(TICK_S)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets no delay only on this
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(512)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _address(listener: socket.socket, host: str, *, secure: bool) -> str:
+    port = listener.getsockname()[1]
+    return f"{'https' if secure else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+async def run_server(options: SimulatorOptions, stop: asyncio.Event, report: Callable[[str], None]) -> None:
+    """Serve until `stop` is set; `report` is told the address once it listens."""
+    start = options.start or datetime.now(UTC)
+    world = World(options.scenario, seed=options.seed, knobs=options.knobs, start=start)
+    tls = None if options.tls_dir is None else make_tls(options.tls_dir)
+    with contextlib.ExitStack() as stack:
+        truth = None if options.truth_path is None else stack.enter_context(TruthLog(options.truth_path))
+        async with served(
+            world, token=options.token, host=options.host, port=options.port, tls=tls, truth=truth
+        ) as address:
+            report(address)
+            await stop.wait()
+
+
+def serve(options: SimulatorOptions, report: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; then the truth is complete. Raises ConfigError and OSError."""
+
+    async def until_signalled() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await run_server(options, stop, report)
+
+    asyncio.run(until_signalled())
