@@ -1,0 +1,140 @@
+"""`orchbridge` and its commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchbridge import __version__
+from orchbridge.cli.exits import code_of, run_to_end
+from orchbridge.core.errors import ConfigError
+
+CONFIG = click.option(
+    "-c",
+    "--config",
+    "path",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The configuration file (TOML); config.example.toml shows every key.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="orchbridge")
+def main() -> None:
+    """Carry every job, plan and node fact of Puppet Enterprise orchestrators into Kafka, exactly once.
+
+    Exit codes: 0 done, 2 configuration, 3 a check failed, 69 unavailable, 70 bug, 75 cut short.
+    """
+
+
+@main.command()
+@CONFIG
+def run(path: Path) -> None:
+    """Tail the configured orchestrators into the sink until stopped.
+
+    SIGTERM or Ctrl-C finishes the batch under way and ends with 0; a second one cuts (75). Either
+    way nothing is lost or repeated: the next start resumes from the last commit.
+    """
+    from orchbridge.cli.run import run_bridge
+    from orchbridge.config import load
+
+    try:
+        settings = load(path, os.environ)
+    except ConfigError as error:
+        sys.exit(code_of(error))
+    sys.exit(run_to_end(run_bridge(settings)))
+
+
+@main.command()
+@CONFIG
+@click.option("--offline", is_flag=True, help="Look at the file alone; ask neither source nor sink.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, one object a line.")
+def check(path: Path, *, offline: bool, as_json: bool) -> None:
+    """Look at everything a run needs and print what to fix; change nothing.
+
+    Ends with 0 when all is well, 2 for the configuration file, 3 when something else must be fixed.
+    """
+    from orchbridge.cli.check import check_all
+
+    sys.exit(run_to_end(check_all(path, offline=offline, as_json=as_json)))
+
+
+@main.command()
+@click.option("--for", "seconds", metavar="TIME", default=None, help="End by itself after so long: 20s, 5m.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo-data"),
+    show_default=True,
+    help="Where the records go, as JSON lines.",
+)
+@click.option("--listen", default="127.0.0.1:0", show_default=True, help="Where metrics and the status page are.")
+@click.option("--seed", default=1, show_default=True, help="Another seed is another story.")
+def demo(seconds: str | None, data: Path, listen: str, seed: int) -> None:
+    """See it work with nothing else installed: simulator, bridge, JSONL sink and endpoints in one process."""
+    from orchbridge.cli.demo import DemoOptions, run_demo
+
+    try:
+        options = DemoOptions(duration_of(seconds), data, listen, seed)
+    except ConfigError as error:
+        sys.exit(code_of(error))
+    sys.exit(run_to_end(run_demo(options)))
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8143, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--tls",
+    "tls",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Serve HTTPS; makes a CA and a certificate in this folder.",
+)
+@click.option("--token", help="Accept only this token; without it everybody is let in.")
+@click.option(
+    "--token-file", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="The same, from a file."
+)
+@click.option(
+    "--scenario",
+    default="demo",
+    show_default=True,
+    help="What happens: see --list. Parameters: backlog:jobs=1000,events=100.",
+)
+@click.option("--version", "version", default=None, help="Behave as this PE version: 2016.4 ... 2021.7.1, 2025.")
+@click.option("--seed", default=1, show_default=True, help="Another seed is another story.")
+@click.option("--knob", "knobs", multiple=True, metavar="NAME=VALUE", help="Turn a knob; repeat as needed, see --list.")
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write every fact here, before any fault is applied.",
+)
+@click.option("--list", "list_", is_flag=True, help="List scenarios and knobs.")
+def simulate(**given: Any) -> None:
+    """Play an orchestrator: the API of Puppet Enterprise on a port, with jobs, plans and nodes that live.
+
+    Try your pipeline against it without a PE. Jobs can be started with POST /orchestrator/v1/command/...;
+    faults are turned on while it runs with POST /sim/knobs {"NAME": "VALUE"}.
+    """
+    from orchbridge.cli.simulate import run_simulator
+
+    sys.exit(run_simulator(given))
+
+
+def duration_of(text: str | None) -> float | None:
+    """Return seconds for `20s`, `5m`, `1h` or plain `20`; None for None."""
+    if text is None:
+        return None
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ConfigError(f"--for {text!r} is no time", hint="write it as 20s, 5m or 1h")
+    return seconds

@@ -1,0 +1,82 @@
+"""`orchbridge run`: all configured streams into the sink, with the operations endpoints beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+import uuid
+from urllib.parse import urlsplit
+
+import structlog
+
+from orchbridge import __version__
+from orchbridge.cli import wiring
+from orchbridge.cli.exits import DONE
+from orchbridge.config import Settings
+from orchbridge.ops.app import application
+from orchbridge.ops.logs import configure
+from orchbridge.ops.metrics import Metrics
+from orchbridge.ops.serve import serving
+from orchbridge.ops.watch import OpsWatch, Watched
+from orchbridge.orchestrator.exchange import Asked
+from orchbridge.runtime.bridge import carry_all
+from orchbridge.runtime.stop import Stop, obeying_signals
+from orchbridge.runtime.tail import Worker
+
+
+def worker_name() -> str:
+    """Return a name no other process has: for people host and process id, and something random."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+async def run_bridge(settings: Settings) -> int:
+    """Run until a signal asks to stop; return the exit code."""
+    configure(settings.log.level, settings.log.format)
+    stop = Stop()
+    async with obeying_signals(stop):
+        await bridge(settings, stop)
+    return DONE
+
+
+async def bridge(settings: Settings, stop: Stop, name: str | None = None) -> None:
+    """Carry everything the settings name until `stop` is asked."""
+    log = structlog.get_logger("orchbridge")
+    for warning in settings.warnings:
+        log.warning("configuration.ignored", explanation=warning)
+    streams = wiring.streams_of(settings)
+    sink = wiring.sink_of(settings.sink)
+    metrics = Metrics()
+    watched: list[Watched] = []
+    watch: OpsWatch | None = None
+
+    def observe(asked: Asked) -> None:
+        if watch is not None:
+            watch.observed(asked)
+
+    async with wiring.clients_of(settings, observe) as clients:
+        for source in settings.sources:
+            intervals = {stream.id.kind: stream.settings.poll_s for stream in streams[source.name]}
+            host = urlsplit(str(source.url)).netloc
+            watched.append(Watched(source.name, host, intervals, clients[source.name].budget_left))
+        watch = OpsWatch(watched, metrics, wiring.viewer(streams), version=__version__, clock=time.time)
+        worker = Worker(name or worker_name(), sink, stop, watch, time.time)
+        app = application(watch.status, metrics)
+        async with serving(app, settings.http.host, settings.http.port) as port:
+            log.info(
+                "bridge.started",
+                version=__version__,
+                worker=worker.name,
+                http=f"http://{settings.http.host}:{port}/",
+                sources=[source.name for source in settings.sources],
+                sink=settings.sink.type,
+            )
+            try:
+                await carry_all(wiring.feeds_of(streams, clients), worker)
+                if not stop.asked:  # every stream was let go: stay a truthful standby until told to end
+                    await stop.wait()
+            finally:
+                async with asyncio.timeout(3.0):
+                    await sink.close()
+    log.info("bridge.stopped")

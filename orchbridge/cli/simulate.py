@@ -1,0 +1,68 @@
+"""`orchbridge simulate`: the simulator alone, on a port."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from orchbridge.cli.exits import DONE, UNAVAILABLE, code_of, say
+from orchbridge.core.errors import ConfigError
+from orchbridge.sim.knobs import RULES, Knobs
+from orchbridge.sim.scenarios import SCENARIOS
+from orchbridge.sim.serve import SimulatorOptions, serve
+
+
+def run_simulator(given: dict[str, Any]) -> int:
+    """Serve until a signal asks to stop; return the exit code."""
+    if given["list_"]:
+        _list()
+        return DONE
+    try:
+        options = _options(given)
+        serve(options, lambda address: say(f"orchbridge simulate: {options.scenario} on {address}"))
+    except ConfigError as error:
+        return code_of(error)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        say(f"orchbridge: cannot listen on {given['host']}:{given['port']}: {reason} — choose another --port")
+        return UNAVAILABLE
+    return DONE
+
+
+def _options(given: dict[str, Any]) -> SimulatorOptions:
+    knobs = list(given["knobs"])
+    if given["version"] is not None:
+        knobs.append(f"shape_version={given['version']}")
+    token: str | None = given["token"]
+    file: Path | None = given["token_file"]
+    if file is not None:
+        if token is not None:
+            raise ConfigError("--token and --token-file are both given", hint="give one of them")
+        token = file.read_text(encoding="utf-8").strip()
+    return SimulatorOptions(
+        host=given["host"],
+        port=given["port"],
+        token=token,
+        scenario=given["scenario"],
+        seed=given["seed"],
+        knobs=Knobs.parse(knobs),
+        tls_dir=given["tls"],
+        truth_path=given["truth"],
+    )
+
+
+def _list() -> None:
+    """Print what can be played and turned."""
+    console = Console()
+    scenarios = Table("scenario", "what happens", box=None, pad_edge=False)
+    for name, scenario in SCENARIOS.items():
+        scenarios.add_row(name, scenario.description)
+    console.print(scenarios)
+    knobs = Table("knob", "as it stands", "forms", box=None, pad_edge=False)
+    for name, rule in RULES.items():
+        knobs.add_row(name, str(getattr(Knobs(), name)), " | ".join(rule.forms))
+    console.print()
+    console.print(knobs)

@@ -1,0 +1,193 @@
+"""From settings to rooms: each gets plain values, none sees the configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from orchbridge import __version__
+from orchbridge.config import Jsonl, Kafka, Redaction, Settings, Sink, Source, Stdout
+from orchbridge.core import times
+from orchbridge.core.errors import ConfigError
+from orchbridge.core.inventory.stream import InventoryStream
+from orchbridge.core.jobs.stream import JobStream
+from orchbridge.core.normalize.context import Origin
+from orchbridge.core.normalize.notices import quarantined
+from orchbridge.core.plans.stream import PlanStream
+from orchbridge.core.ports import Sink as SinkPort
+from orchbridge.core.ports import StreamId
+from orchbridge.core.redact import Rules
+from orchbridge.core.settings import StreamSettings
+from orchbridge.core.view import StreamView
+from orchbridge.core.walk import Start
+from orchbridge.formats.cloudevents import BinaryCodec, StructuredCodec
+from orchbridge.orchestrator.access import Access
+from orchbridge.orchestrator.client import Client
+from orchbridge.orchestrator.exchange import Asked
+from orchbridge.runtime.bridge import Feed
+
+if TYPE_CHECKING:
+    from orchbridge.sinks.kafka import KafkaSettings
+
+Tail: TypeAlias = JobStream | PlanStream | InventoryStream
+STREAMS: Mapping[str, Callable[[StreamSettings], Tail]] = {
+    "jobs": JobStream,
+    "plans": PlanStream,
+    "inventory": InventoryStream,
+}
+
+
+def access_of(source: Source) -> Access:
+    """Return how a source is reached; raise ConfigError where a secret's file cannot be read."""
+    return Access(
+        name=source.name,
+        url=str(source.url),
+        ca_file=source.ca_file,
+        client_cert_file=source.client_cert_file,
+        client_key_file=source.client_key_file,
+        token_file=source.token_file,
+        token=source.token.get_secret_value() if source.token else None,
+        proxy=_secret(source, "proxy"),
+        read_s=source.timeout_s,
+        concurrency=source.concurrency,
+        requests_per_s=source.requests_per_s,
+    )
+
+
+def _secret(section: Source | Kafka, name: str) -> str | None:
+    try:
+        return section.secret(name)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        path = getattr(section, f"{name}_file")
+        raise ConfigError(
+            f"{name}_file {path} cannot be read: {reason}", hint="make it readable to the user orchbridge runs as"
+        ) from None
+
+
+def rules_of(redaction: Redaction) -> Rules:
+    """Return the redaction rules; raise ConfigError where the pseudonym key cannot be used."""
+    key = None
+    if redaction.pseudonym_key_file is not None:
+        try:
+            key = Path(redaction.pseudonym_key_file).read_bytes().strip()
+        except OSError as error:
+            raise ConfigError(
+                f"pseudonym_key_file {redaction.pseudonym_key_file} cannot be read: {error.strerror}",
+                hint="make it readable to the user orchbridge runs as",
+            ) from None
+        if len(key) < 16:
+            raise ConfigError(
+                f"pseudonym_key_file {redaction.pseudonym_key_file} holds {len(key)} bytes",
+                hint="put at least 16 random bytes into it: openssl rand -hex 32",
+            )
+    return Rules(keys=redaction.key_names, pseudonym_key=key, unknown_task=redaction.unknown_task)
+
+
+def start_of(text: str) -> Start:
+    """Return the start rule that a configuration's text means; it was validated there."""
+    if text in {"now", "earliest"}:
+        return Start(text)
+    if text.startswith("job:"):
+        return Start("from", id=int(text.removeprefix("job:")))
+    return Start("since", at=times.seconds(text) or 0.0)
+
+
+def stream_settings(source: Source, kind: str, rules: Rules, topic_prefix: str) -> StreamSettings:
+    """Return what one stream is told."""
+    return StreamSettings(
+        id=StreamId(source.name, kind),
+        url=str(source.url).rstrip("/"),
+        origin=Origin(source.name, rules, source.job_url),
+        start=start_of(source.start),
+        keys="bare" if "{source}" in topic_prefix else "prefixed",
+        adopt=source.adopt_cursor,
+        poll_s=source.inventory_interval_s if kind == "inventory" else source.poll_interval_s,
+        grace_s=source.certificate_grace_s,
+        late_window_s=source.late_window_s,
+        forget_after_s=source.forget_after.total_seconds(),
+    )
+
+
+def streams_of(settings: Settings) -> dict[str, list[Tail]]:
+    """Return every source's streams."""
+    rules = rules_of(settings.redaction)
+    prefix = settings.sink.topic_prefix
+    return {
+        source.name: [STREAMS[kind](stream_settings(source, kind, rules, prefix)) for kind in source.streams]
+        for source in settings.sources
+    }
+
+
+def sink_of(sink: Sink) -> SinkPort:
+    """Return the sink that the configuration names."""
+    match sink:
+        case Kafka():
+            from orchbridge.sinks.kafka import KafkaSink
+
+            codec = BinaryCodec(sink.topic_prefix, sink.type_prefix, version=__version__)
+            return KafkaSink(_kafka(sink), codec, quarantine=quarantined)
+        case Jsonl():
+            from orchbridge.sinks.jsonl import JsonlSettings, JsonlSink
+
+            lines = StructuredCodec(sink.topic_prefix, sink.type_prefix, version=__version__)
+            return JsonlSink(JsonlSettings(sink.directory, sink.rotate_bytes), lines, quarantine=quarantined)
+        case Stdout():
+            from orchbridge.sinks.stdout import StdoutSink
+
+            lines = StructuredCodec(sink.topic_prefix, sink.type_prefix, version=__version__)
+            return StdoutSink(lines, sys.stdout.buffer, quarantine=quarantined)
+
+
+def _kafka(sink: Kafka) -> KafkaSettings:
+    from orchbridge.sinks.kafka import KafkaSettings
+
+    return KafkaSettings(
+        bootstrap_servers=sink.bootstrap_servers,
+        group=sink.group,
+        security_protocol=sink.security_protocol,
+        sasl_mechanism=sink.sasl_mechanism,
+        sasl_plain_username=sink.sasl_plain_username,
+        sasl_plain_password=_secret(sink, "sasl_plain_password"),
+        ssl_cafile=_text(sink.ssl_cafile),
+        ssl_certfile=_text(sink.ssl_certfile),
+        ssl_keyfile=_text(sink.ssl_keyfile),
+        ssl_password=_secret(sink, "ssl_password"),
+        create_topics=sink.create_topics,
+        partitions=sink.partitions,
+        replication_factor=sink.replication_factor,
+        compression=sink.compression,
+    )
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+@contextlib.asynccontextmanager
+async def clients_of(settings: Settings, observe: Callable[[Asked], None]) -> AsyncIterator[dict[str, Client]]:
+    """Yield a client for every source, closed at the end."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield {
+            source.name: await stack.enter_async_context(Client(access_of(source), observe))
+            for source in settings.sources
+        }
+
+
+def feeds_of(streams: Mapping[str, list[Tail]], clients: Mapping[str, Client]) -> list[Feed]:
+    """Return every stream with the client that answers it."""
+    return [Feed(stream, clients[name]) for name, several in streams.items() for stream in several]
+
+
+def viewer(streams: Mapping[str, list[Tail]]) -> Callable[[StreamId, Any], StreamView]:
+    """Return the function that turns a stream's state into what people see of it."""
+    by_id: dict[StreamId, Any] = {stream.id: stream for several in streams.values() for stream in several}
+
+    def view(id_: StreamId, state: Any) -> StreamView:
+        found: StreamView = by_id[id_].view(state)
+        return found
+
+    return view
