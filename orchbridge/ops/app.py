@@ -1,0 +1,95 @@
+"""The operations endpoints: metrics, health, readiness, status. None of them ever asks PE or the sink."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orchbridge.ops.metrics import Metrics
+from orchbridge.ops.page import STYLE_HASH, page
+from orchbridge.ops.status import Status, ready
+
+SECURITY = {
+    "content-security-policy": (
+        f"default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+JSON = "application/json"
+
+
+def application(status: Callable[[], Status], metrics: Metrics) -> ASGIApp:
+    """Return the ASGI app; `status` gives the picture of the moment."""
+
+    def get_metrics(request: Request) -> Response:
+        body, content_type = metrics.text(request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type})
+
+    def get_healthz(_: Request) -> Response:
+        """An answer is the proof: the event loop turns. Others' troubles must not restart us."""
+        return PlainTextResponse("ok\n")
+
+    def get_readyz(request: Request) -> Response:
+        now = status()
+        reasons = ready(now, now.now)
+        code = 503 if reasons else 200
+        if JSON in request.headers.get("accept", ""):
+            return _json({"ready": not reasons, "reasons": reasons}, code)
+        return PlainTextResponse("".join(f"{reason}\n" for reason in reasons) or "ready\n", code)
+
+    def get_status(_: Request) -> Response:
+        now = status()
+        reasons = ready(now, now.now)
+        return _json({"ready": not reasons, "reasons": reasons, **msgspec.to_builtins(now)})
+
+    def get_page(_: Request) -> Response:
+        now = status()
+        return HTMLResponse(page(now, ready(now, now.now)))
+
+    routes = {
+        "/": get_page,
+        "/metrics": get_metrics,
+        "/healthz": get_healthz,
+        "/readyz": get_readyz,
+        "/status.json": get_status,
+    }
+    return _Secured(Starlette(routes=[Route(path, _on_the_loop(answer)) for path, answer in routes.items()]))
+
+
+def _on_the_loop(answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+    """Answer on the event loop itself: starlette would put a plain function into a thread, beside the writers."""
+
+    async def endpoint(request: Request) -> Response:
+        return answer(request)
+
+    return endpoint
+
+
+def _json(value: object, code: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), code, media_type=JSON)
+
+
+class _Secured:
+    """Puts the security headers on every answer, errors included."""
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(SECURITY)
+            await send(message)
+
+        await self._inner(scope, receive, sending)

@@ -1,0 +1,156 @@
+"""Every metric we export, as data: the collector, `docs/metrics.md` and the tests read this list."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from orchbridge.core import records
+
+DURATIONS = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0)
+WAITS = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+REQUESTS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+COMMITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+DELAYS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
+
+JOB_STATES = ("new", "ready", "running", "stopping")
+PLAN_STATES = ("pending", "running")
+OUTCOMES = ("success", "failure", "stopped")
+PLAN_OUTCOMES = ("success", "failure")
+RESULTS = ("finished", "failed", "errored", "skipped")
+TRANSITIONS = ("connected", "disconnected", "removed")
+STAGES = ("normalize", "publish")
+TROUBLES = (
+    "unreachable", "timeout", "tls", "server", "throttled", "missing", "absent", "forbidden", "invalid", "malformed",
+    "oversize",
+)  # fmt: skip
+NOTICES = (
+    "source_reset", "gap", "pruned_unread", "backfill_started", "backfill_done", "parked", "resumed", "oversize",
+)  # fmt: skip
+CHANNELS = {
+    "jobs": (records.JOBS, records.JOB_EVENTS, records.JOB_STATE, records.QUARANTINE, records.NOTICES),
+    "plans": (records.PLANS, records.QUARANTINE, records.NOTICES),
+    "inventory": (records.REACHABILITY, records.NODE_STATE, records.QUARANTINE, records.NOTICES),
+}
+
+
+class Metric(NamedTuple):
+    """One metric. `name` is as exported, with `_total` on counters; `unit` is its last word where it has one."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    help: str
+    unit: str = ""
+    buckets: tuple[float, ...] = ()
+
+
+_S = ("source",)
+_SS = ("source", "stream")
+
+PE = (
+    Metric("pe_up", "gauge", _S, "1 if the orchestrator answered well within the last 30 s, or last time"),
+    Metric("pe_jobs", "gauge", ("source", "state"), "Unfinished jobs by state"),
+    Metric(
+        "pe_jobs_finished_total",
+        "counter",
+        ("source", "type", "environment", "outcome"),
+        "Jobs that ended: success, failure or stopped",
+    ),
+    Metric(
+        "pe_job_duration_seconds",
+        "histogram",
+        ("source", "type"),
+        "Time from a job's creation to its end",
+        "seconds",
+        DURATIONS,
+    ),
+    Metric(
+        "pe_job_queue_seconds",
+        "histogram",
+        ("source", "type"),
+        "Time from a job's creation until it ran",
+        "seconds",
+        WAITS,
+    ),
+    Metric(
+        "pe_job_last_success_timestamp_seconds",
+        "gauge",
+        ("source", "type"),
+        "When a job last ended with success",
+        "seconds",
+    ),
+    Metric(
+        "pe_oldest_running_job_age_seconds",
+        "gauge",
+        _S,
+        "Age of the oldest unfinished job; 0 without one",
+        "seconds",
+    ),
+    Metric("pe_node_results_total", "counter", ("source", "result"), "Node runs that ended, by their result"),
+    Metric("pe_plans", "gauge", ("source", "state"), "Unfinished plans by state"),
+    Metric("pe_plans_finished_total", "counter", ("source", "outcome"), "Plans that ended: success or failure"),
+    Metric("pe_nodes", "gauge", ("source", "connected"), "Nodes known to the inventory"),
+    Metric(
+        "pe_node_transitions_total", "counter", ("source", "to"), "Nodes that were connected, disconnected, removed"
+    ),
+    Metric(
+        "pe_inventory_age_seconds",
+        "gauge",
+        _S,
+        "Time since the inventory was last read whole; the node counts are as old",
+        "seconds",
+    ),
+)
+
+OURS = (
+    Metric("orchbridge_build_info", "gauge", ("version",), "Always 1; the version that runs"),
+    Metric("orchbridge_stream_owned", "gauge", _SS, "1 if this worker carries the stream"),
+    Metric("orchbridge_stream_parked", "gauge", _SS, "1 if the stream waits for a person: see the status page"),
+    Metric(
+        "orchbridge_lag_seconds",
+        "gauge",
+        _SS,
+        "Time since the last completed lap: the source answered and everything it said is committed",
+        "seconds",
+    ),
+    Metric("orchbridge_last_lap_timestamp_seconds", "gauge", _SS, "When the last lap was completed", "seconds"),
+    Metric("orchbridge_last_commit_timestamp_seconds", "gauge", _SS, "When a batch was last committed", "seconds"),
+    Metric("orchbridge_cursor_position", "gauge", _SS, "Highest id that is fully accounted for"),
+    Metric("orchbridge_source_position", "gauge", _SS, "Highest id the source has shown"),
+    Metric("orchbridge_jobs_tracked", "gauge", _SS, "Jobs or plans still watched for news"),
+    Metric("orchbridge_records_committed_total", "counter", (*_SS, "channel"), "Records committed, replays included"),
+    Metric("orchbridge_commits_total", "counter", _SS, "Batches committed"),
+    Metric("orchbridge_commit_seconds", "histogram", _SS, "Time one commit took", "seconds", COMMITS),
+    Metric(
+        "orchbridge_source_to_commit_seconds",
+        "histogram",
+        _SS,
+        "Time from the event in PE until its record was committed; live records only",
+        "seconds",
+        DELAYS,
+    ),
+    Metric("orchbridge_jobs_complete_total", "counter", _S, "Certificates that prove a job was delivered whole"),
+    Metric("orchbridge_jobs_incomplete_total", "counter", _S, "Certificates that name what is missing of a job"),
+    Metric("orchbridge_late_events_total", "counter", _SS, "Records delivered after a higher id of the same job"),
+    Metric("orchbridge_gaps_total", "counter", _S, "Ids that never became visible and were declared empty"),
+    Metric("orchbridge_resets_total", "counter", _S, "New epochs: the source's ids went back, as after a restore"),
+    Metric("orchbridge_redacted_total", "counter", _S, "Values hidden before anything was written"),
+    Metric("orchbridge_quarantined_total", "counter", (*_SS, "stage"), "Records set aside with the reason"),
+    Metric("orchbridge_notices_total", "counter", (*_SS, "kind"), "Notices written for people, by kind"),
+    Metric("orchbridge_troubles_total", "counter", (*_SS, "kind"), "Failed answers of the source, by kind"),
+    Metric("orchbridge_stumbles_total", "counter", _SS, "Times the sink was lost and the stream claimed again"),
+    Metric("orchbridge_requests_total", "counter", ("source", "endpoint", "code"), "Requests to the source"),
+    Metric(
+        "orchbridge_request_seconds", "histogram", ("source", "endpoint"), "Time one request took", "seconds", REQUESTS
+    ),
+    Metric("orchbridge_response_bytes_total", "counter", _S, "Decoded bytes the source answered with", "bytes"),
+    Metric("orchbridge_request_budget_left", "gauge", _S, "Requests that could be sent at once without waiting"),
+    Metric(
+        "orchbridge_series_overflow_total",
+        "counter",
+        ("source", "label"),
+        'Counted under "other" because a label had too many values',
+    ),
+)
+
+CATALOGUE = (*PE, *OURS)

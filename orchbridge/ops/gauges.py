@@ -1,0 +1,121 @@
+"""The metrics that mirror a state: set from the status at every scrape, gone with the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orchbridge.core import times
+from orchbridge.ops import catalogue
+from orchbridge.ops.account import Where, where
+from orchbridge.ops.metrics import Metrics
+from orchbridge.ops.status import IDLE, SourceStatus, StreamStatus
+
+_OF_STREAM = (
+    "orchbridge_lag_seconds",
+    "orchbridge_last_lap_timestamp_seconds",
+    "orchbridge_last_commit_timestamp_seconds",
+    "orchbridge_cursor_position",
+    "orchbridge_source_position",
+    "orchbridge_jobs_tracked",
+)
+_OF_KIND = {
+    "jobs": ("pe_jobs", "pe_oldest_running_job_age_seconds"),
+    "plans": ("pe_plans",),
+    "inventory": ("pe_nodes", "pe_inventory_age_seconds"),
+}
+_OF_SOURCE = ("pe_up", "orchbridge_request_budget_left")
+
+
+class Gauges:
+    """Sets and drops them; counters of what is configured are exported as zero from the start."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def zeros(self, source: str, kinds: Iterable[str]) -> None:
+        """Export what can be known before anything happens, so that an alert sees the first change."""
+        add = self._metrics.add
+        for result in catalogue.RESULTS:
+            add("pe_node_results_total", source, result, by=0)
+        for to in catalogue.TRANSITIONS:
+            add("pe_node_transitions_total", source, to, by=0)
+        for outcome in catalogue.PLAN_OUTCOMES:
+            add("pe_plans_finished_total", source, outcome, by=0)
+        for metric in catalogue.CATALOGUE:
+            if metric.kind == "counter" and metric.labels == ("source",):
+                add(metric.name, source, by=0)
+        for kind in kinds:
+            self._stream_zeros(source, kind)
+
+    def _stream_zeros(self, source: str, kind: str) -> None:
+        for name in ("orchbridge_stream_owned", "orchbridge_stream_parked"):
+            self._metrics.set(name, source, kind, to=0)
+        for metric in catalogue.CATALOGUE:
+            if metric.labels == ("source", "stream") and metric.kind == "counter":
+                self._metrics.add(metric.name, source, kind, by=0)
+            if metric.labels == ("source", "stream") and metric.kind == "histogram":
+                self._metrics.observe(metric.name, source, kind, value=0, times=0)
+        known = {
+            "orchbridge_records_committed_total": catalogue.CHANNELS.get(kind, ()),
+            "orchbridge_quarantined_total": catalogue.STAGES,
+            "orchbridge_notices_total": catalogue.NOTICES,
+            "orchbridge_troubles_total": catalogue.TROUBLES,
+        }
+        for name, values in known.items():
+            for value in values:
+                self._metrics.add(name, source, kind, value, by=0)
+
+    def source(self, source: SourceStatus, now: float) -> None:
+        """Set everything about one source; only what this worker carries, the rest is another's to tell."""
+        mine = [stream for stream in source.streams if stream.state not in IDLE]
+        for stream in mine:
+            self._stream(where(source.name, stream.kind), stream, now)
+        if mine and source.up is not None:
+            self._metrics.set("pe_up", source.name, to=float(source.up))
+        if mine and source.budget_left is not None:
+            self._metrics.set("orchbridge_request_budget_left", source.name, to=source.budget_left)
+
+    def _stream(self, labels: Where, stream: StreamStatus, now: float) -> None:
+        put, view = self._metrics.set, stream.view
+        put("orchbridge_lag_seconds", *labels, to=stream.lapsed_s(now) or 0.0)
+        if stream.last_lap is not None:
+            put("orchbridge_last_lap_timestamp_seconds", *labels, to=stream.last_lap)
+        if stream.last_commit is not None:
+            put("orchbridge_last_commit_timestamp_seconds", *labels, to=stream.last_commit)
+        put("orchbridge_cursor_position", *labels, to=view.position)
+        put("orchbridge_source_position", *labels, to=view.source_position)
+        put("orchbridge_jobs_tracked", *labels, to=view.tracked)
+        if stream.last_lap is None:
+            return  # what the sink remembers may be old; facts about PE wait for its first answer
+        if labels.stream == "jobs":
+            self._by_state("pe_jobs", labels.source, catalogue.JOB_STATES, view.jobs_by_state)
+            put("pe_oldest_running_job_age_seconds", labels.source, to=_age(view.oldest_running, now))
+        elif labels.stream == "plans":
+            self._by_state("pe_plans", labels.source, catalogue.PLAN_STATES, view.jobs_by_state)
+        elif labels.stream == "inventory":
+            put("pe_nodes", labels.source, "true", to=view.nodes_connected)
+            put("pe_nodes", labels.source, "false", to=view.nodes_disconnected)
+            put("pe_inventory_age_seconds", labels.source, to=max(0.0, now - stream.last_lap))
+
+    def _by_state(self, name: str, source: str, known: tuple[str, ...], counts: dict[str, int]) -> None:
+        """States that PE adds one day are counted together, so that they cannot become series without end."""
+        for state in known:
+            self._metrics.set(name, source, state, to=counts.get(state, 0))
+        self._metrics.set(name, source, "other", to=sum(n for state, n in counts.items() if state not in known))
+
+    def forget(self, labels: Where, *, alone: bool) -> None:
+        """Drop the gauges of a released stream; with `alone` those of its source too."""
+        for name in _OF_STREAM:
+            self._metrics.forget(name, *labels)
+        for name in _OF_KIND.get(labels.stream, ()):
+            self._metrics.forget(name, labels.source)
+        for name in _OF_SOURCE if alone else ():
+            self._metrics.forget(name, labels.source)
+        self._metrics.set("orchbridge_stream_owned", *labels, to=0)
+        self._metrics.set("orchbridge_stream_parked", *labels, to=0)
+
+
+def _age(text: str | None, now: float) -> float:
+    """Return seconds since an RFC 3339 time, 0 where there is none."""
+    moment = times.seconds(text)
+    return 0.0 if moment is None else max(0.0, now - moment)

@@ -1,0 +1,42 @@
+"""How a source answers: whether it is up, and how often it is asked."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+UP_S = 30.0
+RATE_S = 60
+
+
+@dataclass(slots=True)
+class Pulse:
+    """The last good and bad answer of a source (Unix seconds), and its requests of the last minute."""
+
+    last_good: float | None = None
+    last_bad: float | None = None
+    seconds: deque[list[int]] = field(default_factory=lambda: deque(maxlen=RATE_S + 1))
+
+    def beat(self, now: float, *, good: bool) -> None:
+        """Take note of one finished request."""
+        if good:
+            self.last_good = now
+        else:
+            self.last_bad = now
+        if self.seconds and self.seconds[-1][0] == int(now):
+            self.seconds[-1][1] += 1
+        else:
+            self.seconds.append([int(now), 1])
+
+    def up(self, now: float) -> bool | None:
+        """Return whether it answered well within the last 30 s or last time; None before the first answer.
+
+        One endpoint that fails beside healthy ones (the inventory without its broker) is not "down".
+        """
+        if self.last_good is None:
+            return None if self.last_bad is None else False
+        return self.last_bad is None or self.last_good >= self.last_bad or now - self.last_good < UP_S
+
+    def per_s(self, now: float) -> float:
+        """Return requests a second over the last minute."""
+        return sum(count for second, count in self.seconds if now - RATE_S < second <= now) / RATE_S

@@ -1,0 +1,299 @@
+"""What happened becomes metrics, log lines and the status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from orchbridge.core.batch import Batch
+from orchbridge.core.errors import OrchbridgeError
+from orchbridge.core.ports import StreamId
+from orchbridge.core.questions import Trouble
+from orchbridge.core.records import Record
+from orchbridge.core.view import StreamView
+from orchbridge.ops import status as words
+from orchbridge.ops.account import Account, about, finished_jobs, where
+from orchbridge.ops.gauges import Gauges
+from orchbridge.ops.metrics import Metrics
+from orchbridge.ops.pulse import Pulse
+from orchbridge.ops.repeats import Repeats
+from orchbridge.ops.status import Mishap, SourceStatus, Status, StreamStatus
+
+LOG_INTERVAL_S = 60.0
+LINES_MAX = 20  # of one kind for one batch; a backlog would drown the log
+
+
+class Asked(Protocol):
+    """One finished request to a source; `code` is a status or, without one, the kind of failure."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def bytes(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One configured source: its streams with the seconds between looks, and its budget of requests."""
+
+    name: str
+    host: str
+    streams: Mapping[str, float]
+    budget_left: Callable[[], float] | None = None
+
+
+@dataclass(slots=True)
+class _Fate:
+    """What we remember of one stream; `state` is the stream's own, opaque to us."""
+
+    interval_s: float
+    word: str = words.STANDBY
+    since: float | None = None
+    last_lap: float | None = None
+    last_commit: float | None = None
+    mishap: Mishap | None = None
+    records: int = 0
+    state: Any = None
+
+
+class OpsWatch:
+    """The Watch of a real worker. All calls come from the event loop's thread."""
+
+    def __init__(
+        self,
+        sources: Sequence[Watched],
+        metrics: Metrics,
+        view: Callable[[StreamId, Any], StreamView],
+        *,
+        version: str,
+        clock: Callable[[], float],
+        log: FilteringBoundLogger | None = None,
+    ) -> None:
+        self._sources = {source.name: source for source in sources}
+        self._gauges = Gauges(metrics)
+        self._account = Account(metrics)
+        self._metrics = metrics
+        self._view = view
+        self._version = version
+        self._clock = clock
+        self._started = clock()
+        self._log: FilteringBoundLogger = log if log is not None else structlog.get_logger("orchbridge")
+        self._repeats = Repeats(LOG_INTERVAL_S)
+        self._pulses = {name: Pulse() for name in self._sources}
+        self._fates: dict[StreamId, _Fate] = {}
+        metrics.set("orchbridge_build_info", version, to=1)
+        for source in sources:
+            for kind, interval_s in source.streams.items():
+                self._fates[StreamId(source.name, kind)] = _Fate(interval_s)
+            self._gauges.zeros(source.name, source.streams)
+        metrics.refresh = self.refresh
+
+    # -- told by the runtime ------------------------------------------------------------------
+
+    def claimed(self, stream: StreamId, state: Any) -> None:
+        """The stream is ours, and this is what the sink remembers of it."""
+        fate = self._take_up(stream)
+        fate.state = state
+        if fate.word != words.STUMBLING:
+            fate.word = words.STARTING
+        self._metrics.set("orchbridge_stream_owned", *where(stream.source, stream.kind), to=1)
+        self._log.info("stream.claimed", stream=stream.name, cursor=self._view(stream, state).cursor)
+
+    def lapped(self, stream: StreamId, batch: Batch, now: float) -> None:
+        """An answer was folded and is committed. A fold of nothing but troubles completes no lap."""
+        fate = self._fate(stream)
+        fate.state = batch.state
+        if batch.troubles and batch.empty:
+            return
+        fate.last_lap = now
+        fate.word = words.LIVE
+        if self._repeats.over((stream.name, "stumbled")):
+            self._log.info("stream.recovered", stream=stream.name)
+        for _, _, kind in self._repeats.quiet((stream.name, "troubled"), now):
+            self._log.info("page.recovered", stream=stream.name, kind=kind)
+
+    def committed(self, stream: StreamId, batch: Batch, seconds: float) -> None:
+        """A batch is in the sink; `seconds` is how long fold and commit took."""
+        now = self._clock()
+        fate, labels = self._fate(stream), where(stream.source, stream.kind)
+        fate.last_commit = now
+        fate.records += len(batch.records)
+        self._metrics.add("orchbridge_commits_total", *labels)
+        self._metrics.observe("orchbridge_commit_seconds", *labels, value=seconds)
+        self._account.committed(labels, batch.records, now)
+        self._log.debug("batch.committed", stream=stream.name, records=len(batch.records), seconds=round(seconds, 4))
+        self._tell(stream, batch.records)
+
+    def stumbled(self, stream: StreamId, loss: OrchbridgeError, pause_s: float) -> None:
+        """The sink is uncertain; the stream will be claimed again after the pause."""
+        fate = self._take_up(stream)
+        fate.word = words.STUMBLING
+        fate.mishap = Mishap(self._clock(), str(loss), loss.hint)
+        self._metrics.add("orchbridge_stumbles_total", *where(stream.source, stream.kind))
+        more = self._repeats.say((stream.name, "stumbled"), self._clock())
+        if more is not None:
+            self._log.warning(
+                "stream.stumbled",
+                stream=stream.name,
+                error=str(loss),
+                hint=loss.hint,
+                pause_s=round(pause_s, 1),
+                unsaid=more,
+            )
+
+    def troubled(self, stream: StreamId, subject: str, trouble: Trouble) -> None:
+        """The source did not answer one question."""
+        fate = self._fate(stream)
+        fate.mishap = Mishap(self._clock(), f"{subject}: {trouble.explanation}")
+        self._account.troubled(where(stream.source, stream.kind), trouble.kind)
+        more = self._repeats.say((stream.name, "troubled", trouble.kind), self._clock())
+        if more is not None:
+            self._log.warning(
+                "page.refused",
+                stream=stream.name,
+                subject=subject,
+                kind=trouble.kind,
+                status=trouble.status,
+                explanation=trouble.explanation,
+                unsaid=more,
+            )
+
+    def parked(self, stream: StreamId, refusal: OrchbridgeError) -> None:
+        """Only a person can help; the stream waits."""
+        fate = self._take_up(stream)
+        fate.word = words.PARKED
+        fate.mishap = Mishap(self._clock(), str(refusal), refusal.hint)
+        self._metrics.set("orchbridge_stream_parked", *where(stream.source, stream.kind), to=1)
+        more = self._repeats.say((stream.name, "parked", str(refusal)), self._clock())
+        if more is not None:
+            self._log.error("stream.parked", stream=stream.name, error=str(refusal), hint=refusal.hint, unsaid=more)
+
+    def resumed(self, stream: StreamId) -> None:
+        """The reason for parking may be gone; the stream is tried again."""
+        fate = self._fate(stream)
+        fate.word, fate.since = words.STARTING, self._clock()
+        self._metrics.set("orchbridge_stream_parked", *where(stream.source, stream.kind), to=0)
+        self._log.info("stream.resumed", stream=stream.name)
+
+    def released(self, stream: StreamId, reason: str) -> None:
+        """Another worker carries the stream now, or nobody: its gauges go."""
+        fate = self._fate(stream)
+        fate.word, fate.since, fate.last_lap, fate.state = words.RELEASED, None, None, None
+        self._repeats.over((stream.name, "stumbled"))
+        alone = all(other.word in words.IDLE for id_, other in self._fates.items() if id_.source == stream.source)
+        self._gauges.forget(where(stream.source, stream.kind), alone=alone)
+        if stream.kind not in self._sources[stream.source].streams:
+            del self._fates[stream]  # a replay does not come back
+        self._log.info("stream.released", stream=stream.name, reason=reason)
+
+    # -- told by the client and the sink ------------------------------------------------------
+
+    def observed(self, asked: Asked) -> None:
+        """A request to a source is over."""
+        now = self._clock()
+        pulse = self._pulses.setdefault(asked.source, Pulse())
+        good = asked.code.isdigit() and int(asked.code) < 400
+        pulse.beat(now, good=good)
+        if good and self._repeats.over((asked.source, "lost")):
+            self._log.info("source.recovered", source=asked.source)
+        elif pulse.up(now) is False and self._repeats.say((asked.source, "lost"), now) is not None:
+            self._log.warning("source.lost", source=asked.source, code=asked.code, endpoint=asked.endpoint)
+        self._metrics.add("orchbridge_requests_total", asked.source, asked.endpoint, asked.code)
+        self._metrics.observe("orchbridge_request_seconds", asked.source, asked.endpoint, value=asked.seconds)
+        self._metrics.add("orchbridge_response_bytes_total", asked.source, by=asked.bytes)
+
+    def quarantined(self, stream: StreamId, stage: str, reason: str) -> None:
+        """The sink set a record of a batch aside (what the core sets aside is in the batch itself)."""
+        self._account.quarantined(where(stream.source, stream.kind), stage)
+        more = self._repeats.say((stream.name, "quarantined", stage), self._clock())
+        if more is not None:
+            self._log.warning("record.quarantined", stream=stream.name, stage=stage, reason=reason, unsaid=more)
+
+    # -- asked by the endpoints ---------------------------------------------------------------
+
+    def status(self) -> Status:
+        """Return the picture of this moment."""
+        now = self._clock()
+        return Status(
+            self._version, self._started, now, tuple(self._source(source, now) for source in self._sources.values())
+        )
+
+    def refresh(self) -> None:
+        """Bring the gauges that depend on time or on a stream's state up to date."""
+        status = self.status()
+        for source in status.sources:
+            self._gauges.source(source, status.now)
+
+    # -- ourselves ----------------------------------------------------------------------------
+
+    def _fate(self, stream: StreamId) -> _Fate:
+        return self._fates.setdefault(stream, _Fate(0.0))
+
+    def _take_up(self, stream: StreamId) -> _Fate:
+        """Return the stream's fate; from now on it has to make laps, however often it is claimed again."""
+        fate = self._fate(stream)
+        if fate.since is None:
+            fate.since = self._clock()
+        return fate
+
+    def _source(self, source: Watched, now: float) -> SourceStatus:
+        pulse = self._pulses[source.name]
+        return SourceStatus(
+            name=source.name,
+            host=source.host,
+            up=pulse.up(now),
+            requests_per_s=round(pulse.per_s(now), 2),
+            budget_left=None if source.budget_left is None else round(source.budget_left(), 1),
+            streams=tuple(self._stream(id_, fate) for id_, fate in self._fates.items() if id_.source == source.name),
+        )
+
+    def _stream(self, stream: StreamId, fate: _Fate) -> StreamStatus:
+        return StreamStatus(
+            kind=stream.kind,
+            state=fate.word,
+            interval_s=fate.interval_s,
+            since=fate.since,
+            last_lap=fate.last_lap,
+            last_commit=fate.last_commit,
+            mishap=fate.mishap,
+            records=fate.records,
+            view=StreamView() if fate.state is None else self._view(stream, fate.state),
+        )
+
+    def _tell(self, stream: StreamId, records: tuple[Record, ...]) -> None:
+        """Write a line for what an operator looks for: jobs that ended, incomplete certificates, notices."""
+        for job, data in list(finished_jobs(records))[-LINES_MAX:]:
+            self._log.info(
+                "job.finished",
+                source=stream.source,
+                job=job.id,
+                name=job.name,
+                outcome=data.get("outcome"),
+                duration_s=data.get("duration_s"),
+            )
+        lines = [record for record in records if record.type in {"job.summary.v1", "bridge.notice.v1"}]
+        for record in lines[-LINES_MAX:]:
+            data = record.data or {}
+            if record.type == "bridge.notice.v1":
+                self._log.warning(
+                    "notice.given",
+                    stream=stream.name,
+                    kind=data.get("kind"),
+                    subject=data.get("subject"),
+                    explanation=data.get("explanation"),
+                    hint=data.get("action"),
+                )
+            elif not data.get("complete"):
+                self._log.warning(
+                    "job.incomplete", source=stream.source, job=about(data).id, reasons=data.get("reasons")
+                )

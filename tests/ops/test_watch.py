@@ -1,0 +1,314 @@
+"""What the watch makes of what it is told: counts, gauges, words of state, and not too many lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from prometheus_client import parser
+
+from orchbridge.core.errors import Denied, SinkLost
+from orchbridge.core.ports import StreamId, Watch
+from orchbridge.core.questions import Trouble
+from orchbridge.core.records import JOB_STATE, NODE_STATE, NOTICES, PLANS, QUARANTINE, REACHABILITY
+from orchbridge.core.view import StreamView
+from orchbridge.ops import catalogue
+from tests.ops.stage import JOBS_STREAM, NODES_STREAM, PLANS_STREAM, START, Asked, Stage, batch, ended, record
+
+TIMEOUT = Trouble("timeout", "no answer within 30 s")
+LOST = SinkLost("commit of prod/jobs timed out", hint="look at the broker")
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_it_is_a_watch(stage: Stage) -> None:
+    watch: Watch = stage.watch
+    assert watch
+
+
+def test_zeros_before_anything_happens(stage: Stage) -> None:
+    for source, kinds in {"prod": ("jobs", "plans", "inventory"), "lab": ("jobs",)}.items():
+        for result in catalogue.RESULTS:
+            assert stage.value("pe_node_results_total", source, result) == 0
+        for kind in kinds:
+            for trouble in catalogue.TROUBLES:
+                assert stage.value("orchbridge_troubles_total", source, kind, trouble) == 0
+            for channel in catalogue.CHANNELS[kind]:
+                assert stage.value("orchbridge_records_committed_total", source, kind, channel) == 0
+            for name in ("stumbles_total", "commits_total", "stream_owned", "stream_parked"):
+                assert stage.value(f"orchbridge_{name}", source, kind) == 0
+        for name in ("jobs_incomplete_total", "gaps_total", "resets_total", "redacted_total"):
+            assert stage.value(f"orchbridge_{name}", source) == 0
+
+
+def test_facts_about_pe_wait_for_its_first_answer(stage: Stage) -> None:
+    stage.watch.claimed(JOBS_STREAM, StreamView(jobs_by_state={"running": 3}))
+    assert stage.value("pe_jobs", "prod", "running") is None
+    assert stage.value("pe_up", "prod") is None
+    stage.watch.lapped(JOBS_STREAM, batch(state=StreamView(jobs_by_state={"running": 3})), START)
+    assert stage.value("pe_jobs", "prod", "running") == 3
+    assert stage.value("pe_jobs", "prod", "new") == 0
+
+
+def test_jobs_that_end_are_counted_and_measured(stage: Stage) -> None:
+    stage.watch.committed(JOBS_STREAM, batch(ended(), ended(outcome="failure")), 0.02)
+    assert stage.value("pe_jobs_finished_total", "prod", "task", "production", "success") == 1
+    assert stage.value("pe_jobs_finished_total", "prod", "task", "production", "failure") == 1
+    assert stage.value("pe_jobs_finished_total", "prod", "task", "production", "stopped") == 0
+    assert stage.value("pe_job_last_success_timestamp_seconds", "prod", "task") == START - 1
+    text = stage.metrics.text("")[0].decode()
+    assert 'pe_job_duration_seconds_sum{source="prod",type="task"} 84.0' in text
+    assert 'pe_job_queue_seconds_bucket{le="0.5",source="prod",type="task"} 2.0' in text
+
+
+def test_a_running_job_opens_its_counters_at_zero(stage: Stage) -> None:
+    """Else the first failure of an environment would be no change, and no alert."""
+    job = msgspec.Raw(b'{"id":1,"name":"x","type":"deploy","environment":"dev","owner":{"id":null}}')
+    stage.watch.committed(JOBS_STREAM, batch(record("job.state.changed.v1", {"job": job, "state": "running"})), 0.02)
+    assert stage.value("pe_jobs_finished_total", "prod", "deploy", "dev", "failure") == 0
+    stage.watch.committed(
+        JOBS_STREAM, batch(record("job.state.changed.v1", {"job": job, "state": "failed", "outcome": "failure"})), 0.02
+    )
+    assert stage.value("pe_jobs_finished_total", "prod", "deploy", "dev", "failure") == 1
+
+
+def test_environments_have_a_budget(stage: Stage) -> None:
+    jobs = [ended(environment=f"env{n}") for n in range(130)]
+    stage.watch.committed(JOBS_STREAM, batch(*jobs), 0.02)
+    assert stage.value("pe_jobs_finished_total", "prod", "task", "env99", "success") == 1
+    assert stage.value("pe_jobs_finished_total", "prod", "task", "env100", "success") is None
+    assert stage.value("pe_jobs_finished_total", "prod", "task", "other", "success") == 30
+    assert stage.value("orchbridge_series_overflow_total", "prod", "environment") == 30
+
+
+@pytest.mark.parametrize("job", [None, 7, {"type": 3}, {}, {"environment": None, "type": ""}])
+def test_a_job_object_of_another_shape_is_counted_too(stage: Stage, job: Any) -> None:
+    data = {"job": job, "outcome": "success", "duration_s": None, "queue_s": None, "finished_at": "?"}
+    stage.watch.committed(JOBS_STREAM, batch(record("job.state.changed.v1", data)), 0.02)
+    assert stage.value("pe_jobs_finished_total", "prod", "none", "none", "success") == 1
+
+
+def test_replays_are_records_but_no_facts(stage: Stage) -> None:
+    again = [ended(replay=True), record("job.node.failed.v1", replay=True), record("job.summary.v1", replay=True)]
+    stage.watch.committed(JOBS_STREAM, batch(*again), 0.02)
+    assert stage.value("orchbridge_records_committed_total", "prod", "jobs", "jobs") == 2
+    assert stage.value("pe_jobs_finished_total", "prod", "task", "production", "success") is None
+    assert stage.value("pe_node_results_total", "prod", "failed") == 0
+    assert stage.value("orchbridge_jobs_incomplete_total", "prod") == 0
+    assert 'source_to_commit_seconds_count{source="prod",stream="jobs"} 0.0' in stage.metrics.text("")[0].decode()
+
+
+def test_node_results_leave_out_starts(stage: Stage) -> None:
+    types = ["started", "finished", "finished", "failed", "errored", "skipped"]
+    stage.watch.committed(JOBS_STREAM, batch(*(record(f"job.node.{type_}.v1") for type_ in types)), 0.02)
+    assert [stage.value("pe_node_results_total", "prod", result) for result in catalogue.RESULTS] == [2, 1, 1, 1]
+    assert stage.value("pe_node_results_total", "prod", "started") is None
+
+
+def test_what_any_record_may_carry(stage: Stage) -> None:
+    records = [
+        record("job.node.failed.v1", {"late": True, "redacted": [".a", ".b"]}),
+        record("job.document.v1", {"redacted": [".a"]}, channel=JOB_STATE),  # the same values once more
+        record("quarantine.v1", {"stage": "normalize", "reason": "r"}, channel=QUARANTINE),
+        record("bridge.notice.v1", {"kind": "gap"}, channel=NOTICES),
+        record("bridge.notice.v1", {"kind": "source_reset"}, channel=NOTICES),
+        record("job.summary.v1", {"complete": True}),
+        record("job.summary.v1", {"complete": False, "job": {"id": 9}, "reasons": ["no job_finished event"]}),
+    ]
+    stage.watch.committed(JOBS_STREAM, batch(*records), 0.02)
+    assert stage.value("orchbridge_late_events_total", "prod", "jobs") == 1
+    assert stage.value("orchbridge_redacted_total", "prod") == 2
+    assert stage.value("orchbridge_quarantined_total", "prod", "jobs", "normalize") == 1
+    assert stage.value("orchbridge_notices_total", "prod", "jobs", "gap") == 1
+    assert stage.value("orchbridge_gaps_total", "prod") == 1
+    assert stage.value("orchbridge_resets_total", "prod") == 1
+    assert stage.value("orchbridge_jobs_complete_total", "prod") == 1
+    assert stage.value("orchbridge_jobs_incomplete_total", "prod") == 1
+    incomplete = next(line for line in stage.lines if line["event"] == "job.incomplete")
+    assert (incomplete["job"], incomplete["reasons"], incomplete["level"]) == (9, ["no job_finished event"], "warning")
+
+
+def test_plans_and_nodes(stage: Stage) -> None:
+    plan = record("plan.state.changed.v1", {"outcome": "failure"}, channel=PLANS)
+    stage.watch.committed(PLANS_STREAM, batch(plan), 0.02)
+    gone = [record(f"node.{to}.v1", channel=REACHABILITY) for to in ("connected", "disconnected", "disconnected")]
+    tombstone = msgspec.structs.replace(record("node.document.v1", channel=NODE_STATE), data=None)
+    stage.watch.committed(NODES_STREAM, batch(*gone, tombstone), 0.02)
+    assert stage.value("pe_plans_finished_total", "prod", "failure") == 1
+    assert stage.value("pe_node_transitions_total", "prod", "disconnected") == 2
+    stage.carry(NODES_STREAM, StreamView(nodes_connected=98_000, nodes_disconnected=12))
+    stage.clock.now += 45
+    assert stage.value("pe_nodes", "prod", "true") == 98_000
+    assert stage.value("pe_nodes", "prod", "false") == 12
+    assert stage.value("pe_inventory_age_seconds", "prod") == 45
+
+
+def test_delay_counts_live_records_only_and_no_documents(stage: Stage) -> None:
+    stage.clock.now = START + 0.5
+    live = [record("job.node.finished.v1"), record("job.node.finished.v1", time="not a time")]
+    documents = [record("job.document.v1", channel=JOB_STATE)]
+    stage.watch.committed(JOBS_STREAM, batch(*live, *documents), 0.02)
+    text = stage.metrics.text("")[0].decode()
+    assert 'orchbridge_source_to_commit_seconds_count{source="prod",stream="jobs"} 1.0' in text
+    assert 'orchbridge_source_to_commit_seconds_sum{source="prod",stream="jobs"} 1.5' in text
+
+
+def test_gauges_of_a_stream(stage: Stage) -> None:
+    view = StreamView(position=412, source_position=415, tracked=3, oldest_running="2026-05-05T19:40:00Z")
+    stage.carry(JOBS_STREAM, view)
+    stage.clock.now += 7
+    assert stage.value("orchbridge_cursor_position", "prod", "jobs") == 412
+    assert stage.value("orchbridge_source_position", "prod", "jobs") == 415
+    assert stage.value("orchbridge_lag_seconds", "prod", "jobs") == 7
+    assert stage.value("pe_oldest_running_job_age_seconds", "prod") == 607
+    assert stage.value("orchbridge_request_budget_left", "prod") == 41.5
+
+
+def test_lag_grows_while_the_source_only_refuses(stage: Stage) -> None:
+    stage.carry()
+    for _ in range(10):
+        stage.clock.now += 5
+        stage.watch.lapped(JOBS_STREAM, batch(troubles=(("the list of jobs", TIMEOUT),)), stage.clock())
+    assert stage.value("orchbridge_lag_seconds", "prod", "jobs") == 50
+
+
+def test_one_sick_job_does_not_make_the_stream_lag(stage: Stage) -> None:
+    stage.carry()
+    stage.clock.now += 5
+    stage.watch.lapped(JOBS_STREAM, batch(ended(), troubles=(("job 7", TIMEOUT),)), stage.clock())
+    assert stage.value("orchbridge_lag_seconds", "prod", "jobs") == 0
+
+
+def test_a_released_streams_gauges_go_and_its_counters_stay(stage: Stage) -> None:
+    stage.watch.observed(Asked())
+    stage.carry(JOBS_STREAM)
+    stage.carry(PLANS_STREAM)
+    stage.watch.committed(JOBS_STREAM, batch(ended()), 0.02)
+    assert stage.value("orchbridge_stream_owned", "prod", "jobs") == 1
+    stage.watch.released(JOBS_STREAM, "another owner")
+    assert stage.value("orchbridge_lag_seconds", "prod", "jobs") is None
+    assert stage.value("pe_jobs", "prod", "running") is None
+    assert stage.value("orchbridge_stream_owned", "prod", "jobs") == 0
+    assert stage.value("orchbridge_commits_total", "prod", "jobs") == 1
+    assert stage.value("pe_up", "prod") == 1
+    stage.watch.released(PLANS_STREAM, "another owner")
+    assert stage.value("pe_up", "prod") is None
+
+
+def test_replay_streams_share_a_label_and_leave_nothing(stage: Stage) -> None:
+    for number in range(3):
+        replay = StreamId("prod", f"replay-{number}")
+        stage.carry(replay)
+        stage.watch.committed(replay, batch(ended(replay=True)), 0.02)
+        stage.watch.refresh()
+        stage.watch.released(replay, "done")
+    assert stage.value("orchbridge_commits_total", "prod", "replay") == 3
+    assert "replay-" not in stage.metrics.text("")[0].decode()
+    assert {stream.kind for stream in stage.watch.status().sources[0].streams} == {"jobs", "plans", "inventory"}
+
+
+def words(stage: Stage) -> str:
+    return next(stream.state for stream in stage.watch.status().sources[0].streams if stream.kind == "jobs")
+
+
+def test_the_word_for_each_stretch_of_a_streams_life(stage: Stage) -> None:
+    seen = [words(stage)]
+    steps: list[Callable[[], None]] = [
+        lambda: stage.watch.claimed(JOBS_STREAM, StreamView()),
+        lambda: stage.watch.lapped(JOBS_STREAM, batch(), START),
+        lambda: stage.watch.stumbled(JOBS_STREAM, LOST, 0.5),
+        lambda: stage.watch.claimed(JOBS_STREAM, StreamView()),
+        lambda: stage.watch.lapped(JOBS_STREAM, batch(), START),
+        lambda: stage.watch.parked(JOBS_STREAM, Denied("the token was revoked", hint="write a new one")),
+        lambda: stage.watch.resumed(JOBS_STREAM),
+        lambda: stage.watch.released(JOBS_STREAM, "stop"),
+    ]
+    for step in steps:
+        step()
+        seen.append(words(stage))
+    assert seen == [
+        "standby", "starting", "live", "stumbling", "stumbling", "live", "parked", "starting", "released",
+    ]  # fmt: skip
+
+
+def test_stumbles_are_told_once_a_minute_with_a_count_and_recovery_once(stage: Stage) -> None:
+    for _ in range(130):
+        stage.watch.stumbled(JOBS_STREAM, LOST, 0.5)
+        stage.clock.now += 1
+    told = [line for line in stage.lines if line["event"] == "stream.stumbled"]
+    assert [line["unsaid"] for line in told] == [0, 59, 59]
+    assert (told[0]["error"], told[0]["hint"]) == ("commit of prod/jobs timed out", "look at the broker")
+    assert stage.value("orchbridge_stumbles_total", "prod", "jobs") == 130
+    for _ in range(3):
+        stage.carry()
+    assert stage.events("stream.recovered") == ["stream.recovered"]
+
+
+def test_troubles_are_told_by_kind_and_their_end_once_they_stay_away(stage: Stage) -> None:
+    stage.carry()
+    for _ in range(30):
+        stage.watch.troubled(JOBS_STREAM, "job 7", TIMEOUT)
+        stage.watch.troubled(JOBS_STREAM, "job 8", Trouble("server", "503", status=503))
+        stage.clock.now += 1
+        stage.watch.lapped(JOBS_STREAM, batch(), stage.clock())
+    assert stage.events("page.refused") == ["page.refused", "page.refused"]
+    assert stage.events("page.recovered") == []
+    stage.clock.now += 60
+    for _ in range(2):
+        stage.watch.lapped(JOBS_STREAM, batch(), stage.clock())
+    assert [line["kind"] for line in stage.lines if line["event"] == "page.recovered"] == ["timeout", "server"]
+    assert stage.value("orchbridge_troubles_total", "prod", "jobs", "timeout") == 30
+
+
+def test_parking_is_an_error_line_with_what_to_do(stage: Stage) -> None:
+    refusal = Denied("prod: the token has expired", hint="write a new token into token_file")
+    stage.watch.parked(JOBS_STREAM, refusal)
+    stage.watch.resumed(JOBS_STREAM)
+    stage.watch.parked(JOBS_STREAM, refusal)
+    parked = [line for line in stage.lines if line["event"] == "stream.parked"]
+    assert [(line["level"], line["hint"]) for line in parked] == [("error", "write a new token into token_file")]
+    assert stage.value("orchbridge_stream_parked", "prod", "jobs") == 1
+
+
+def test_a_source_is_up_until_it_stops_answering_altogether(stage: Stage) -> None:
+    stage.carry()
+    stage.watch.observed(Asked())
+    stage.watch.observed(Asked("500", endpoint="/inventory"))
+    assert stage.value("pe_up", "prod") == 1
+    for _ in range(40):
+        stage.clock.now += 1
+        stage.watch.observed(Asked("unreachable"))
+    assert stage.value("pe_up", "prod") == 0
+    stage.watch.observed(Asked())
+    assert stage.value("pe_up", "prod") == 1
+    assert stage.events("source.lost", "source.recovered") == ["source.lost", "source.recovered"]
+    assert stage.value("orchbridge_requests_total", "prod", "/jobs", "unreachable") == 40
+
+
+def test_the_request_rate_is_over_a_minute(stage: Stage) -> None:
+    for _ in range(120):
+        stage.watch.observed(Asked())
+        stage.clock.now += 0.5
+    assert stage.watch.status().sources[0].requests_per_s == pytest.approx(2.0, abs=0.05)
+    stage.clock.now += 61
+    assert stage.watch.status().sources[0].requests_per_s == 0
+
+
+def test_what_the_sink_sets_aside_is_counted_and_told(stage: Stage) -> None:
+    for _ in range(5):
+        stage.watch.quarantined(JOBS_STREAM, "publish", "record is larger than the topic takes")
+    assert stage.value("orchbridge_quarantined_total", "prod", "jobs", "publish") == 5
+    assert stage.events("record.quarantined") == ["record.quarantined"]
+
+
+def test_a_backlog_does_not_drown_the_log(stage: Stage) -> None:
+    stage.watch.committed(JOBS_STREAM, batch(*(ended() for _ in range(500))), 0.02)
+    assert len(stage.events("job.finished")) == 20
+    text = stage.metrics.text("")[0].decode()
+    finished = next(f for f in parser.text_string_to_metric_families(text) if f.name == "pe_jobs_finished")
+    assert sum(sample.value for sample in finished.samples) == 500
