@@ -130,8 +130,15 @@ _WORD = (
 _JOIN = r"\\{0,7}[\"']?\]?\s{0,8}(?:=>|:=|=|:(?!:))\s{0,8}"
 # A quote inside JSON inside a string carries backslashes; it ends at a quote carrying as many.
 _QUOTED = r"(?P<quote>\\{0,7}[\"'])(?P<quoted>.*?)(?:(?<!\\)(?P=quote)|\Z)"
-_VALUE = rf"(?:{_QUOTED}|(?P<bare>(?:(?:bearer|basic|digest|negotiate)\s{{1,8}})?\S+))"
-_LINE = rf"(?:{_QUOTED}|(?P<bare>(?:[^\r\n\"'\\]|\\(?![\"'nr]))+))"
+_KEY = rf"(?:{_WORD}[\w.-]{{0,64}}|pass|auth)"
+# What stands bare ends where the next secret begins, lest one name is taken for the other's value.
+_NEXT = rf"(?!{_KEY}{_JOIN}|--?[\w-]{{0,40}}?{_KEY}\s)"
+_VALUE = rf"(?:{_QUOTED}|(?P<bare>(?:(?:bearer|basic|digest|negotiate)\s{{1,8}})?(?:{_NEXT}\S)+))"
+# A header's value goes on to the end of its line, through spaces, semicolons and quotes.
+_HEADER = (
+    r"(?:x[-_ ]?authentication|authorization|cookie)"
+    rf"(?:\\{{0,7}}[\"']\s{{0,8}}(?:=>|:)\s{{0,8}}{_QUOTED}|{_JOIN}(?P<bare>[^\r\n]+))"
+)
 _PEM = r"PRIVATE KEY(?: BLOCK)?-----"
 _FLAGS = re.IGNORECASE | re.ASCII | re.DOTALL
 
@@ -139,12 +146,12 @@ _FLAGS = re.IGNORECASE | re.ASCII | re.DOTALL
 @lru_cache(maxsize=64)
 def _patterns(keys: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
     """Return the patterns in the order in which they apply; the secret is their group `bare` or `quoted`."""
-    key = rf"(?P<key>{_WORD}[\w.-]{{0,64}}|pass|auth)"
+    key = rf"(?P<key>{_KEY})"
     sources = [
         rf"(?P<bare>-----BEGIN [A-Z0-9 ]{{0,40}}{_PEM}.*?(?:-----END [A-Z0-9 ]{{0,40}}{_PEM}|\Z))",
         # The user's name goes too: a lone one is often a token. `host:8143/...@` is a port, not a password.
         r":\\{0,3}/\\{0,3}/(?P<bare>[^\s/:@\"'<>]{0,256}:(?!\d{1,5}/)[^\s\"'<>]{0,256}|[^\s/\"'<>]{1,256})@",
-        rf"(?:x[-_ ]?authentication|authorization|cookie){_JOIN}{_LINE}",
+        _HEADER,
         r"\bbearer\s{1,8}(?P<bare>[^\s\"']+)",
         rf"{key}{_JOIN}{_VALUE}",
         rf"(?<![\w-])--?[\w-]{{0,40}}?{key}\s{{1,8}}{_VALUE}",
@@ -169,12 +176,8 @@ def mask_text(text: str, rules: Rules, secrets: tuple[str, ...]) -> str:
         text = known.sub(lambda found: found[0] if is_masked(found[0]) else mask(found[0], rules), text)
     if "@" not in text and not hinted(flat(text.encode("utf-8", "surrogatepass")), rules.keys):
         return text
-    for _ in range(4):  # a mask may bring another rule's words together; then it is their turn
-        before = text
-        for pattern in _patterns(rules.keys):
-            text = pattern.sub(lambda found: _covered(found, rules), text)
-        if text == before:
-            break
+    for pattern in _patterns(rules.keys):
+        text = pattern.sub(lambda found: _covered(found, rules), text)
     return text
 
 

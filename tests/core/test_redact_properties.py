@@ -39,6 +39,26 @@ def spelt(draw):
     return "".join(letter.upper() if draw(st.booleans()) else letter for letter in joined)
 
 
+SHARDS = st.sampled_from(
+    [
+        *("pass", "password", "token", "secret", "api", "key", "private", "auth", "Authorization", "bearer", "cookie"),
+        *("=", ":", " ", "=>", "'", '"', "\\", "//", "://", "@", "--", "-", "_", ".", "\n", "/", "]", "::", "x", "h1"),
+        *(
+            "connection",
+            "string",
+            "pwd",
+            "credential",
+            "_sensitive",
+            "[redacted]",
+            "BEGIN PRIVATE KEY-----",
+            "-----",
+            "K",
+        ),
+    ]
+)
+shards = st.lists(SHARDS, max_size=14).map("".join)
+
+
 TEMPLATES = [
     *("password={}", "my token: {} end", "Authorization: Bearer {}", "run --password {} x", "https://u:{}@h/", "{}@h"),
     *('{{"secret":"{}"}}', "api_key => '{}'", "-----BEGIN EC PRIVATE KEY-----\n{}\n-----END EC PRIVATE KEY-----"),
@@ -57,7 +77,8 @@ def planted(draw):
         node, names = {"pin": [draw(documents), secret]}, frozenset({"pin"})
     elif how == "text":
         template = draw(st.sampled_from([t for t in TEMPLATES if t != "{}@h"]))
-        node = draw(plain_texts) + " " + template.format(secret) + "\n" + draw(plain_texts)
+        before = draw(plain_texts) + " " + draw(shards) + draw(st.sampled_from([" ", "\n", ", ", "{", '"']))
+        node = before + template.format(secret) + "\n" + draw(plain_texts)
     elif how == "value":
         node, secrets = draw(st.sampled_from([f"b{secret}b", {f"n{secret}": 1}])), (secret,)
     else:
@@ -89,26 +110,6 @@ def test_a_document_without_secrets_is_untouched(document, ascii_only):
         done = redact(raw, rules, frozenset({"pin"}), unknown_params=True, secrets=("Q7Q7Q7",))
         assert done.raw is raw
         assert redact(raw, rules).raw is raw
-
-
-SHARDS = st.sampled_from(
-    [
-        *("pass", "password", "token", "secret", "api", "key", "private", "auth", "Authorization", "bearer", "cookie"),
-        *("=", ":", " ", "=>", "'", '"', "\\", "//", "://", "@", "--", "-", "_", ".", "\n", "/", "]", "::", "x", "h1"),
-        *(
-            "connection",
-            "string",
-            "pwd",
-            "credential",
-            "_sensitive",
-            "[redacted]",
-            "BEGIN PRIVATE KEY-----",
-            "-----",
-            "K",
-        ),
-    ]
-)
-shards = st.lists(SHARDS, max_size=14).map("".join)
 
 
 @given(shards, st.sampled_from([RULES, KEYED]))
