@@ -6,7 +6,7 @@ import ipaddress
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -48,8 +48,10 @@ class Access:
     @property
     def place(self) -> str:
         """Host and port, the way they are shown to people."""
-        parts = urlsplit(self.url)
-        return parts.netloc.rpartition("@")[2]
+        try:
+            return urlsplit(self.url).netloc.rpartition("@")[2]
+        except ValueError:
+            return "nowhere"
 
     @property
     def trust(self) -> str:
@@ -64,32 +66,28 @@ class Access:
 
 def base_url(access: Access) -> str:
     """Return the address every request is built from; raise ConfigError where it cannot be used safely."""
-    parts = urlsplit(access.url)
     subject = f"the url of source {access.name!r}"
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(access.url)
+        host = parts.hostname or ""
+        host.encode("idna")
+        usable = parts.scheme in {"http", "https"} and bool(httpx.URL(access.url).host) and parts.port != 0
+        usable = usable and access.url.isprintable() and " " not in access.url
+    except (ValueError, httpx.InvalidURL):
+        usable = False
+    if not usable:
         raise ConfigError(f"{subject} is not an https address", hint="write it as https://pe.example.com:8143")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigError(
             f"{subject} carries more than an address",
             hint="give only scheme, host and port; the token belongs into token_file",
         )
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ConfigError(
-            f"{subject} would send the token in clear text to {parts.hostname}",
+            f"{subject} would send the token in clear text to {host}",
             hint="use https; http is for the simulator on this machine only",
         )
-    port_of(parts, subject)
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix(ROOT)}"
-
-
-def port_of(parts: SplitResult, subject: str = "the url") -> int:
-    """Return the port, the scheme's own where none is given; raise ConfigError where it is no port."""
-    try:
-        return parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError as error:
-        raise ConfigError(
-            f"{subject} has a port that is none", hint="use a number up to 65535, usually 8143"
-        ) from error
 
 
 def is_loopback(host: str) -> bool:
@@ -138,7 +136,7 @@ def http_client(access: Access) -> httpx.AsyncClient:
         base_url=base,
         verify=context,
         trust_env=False,
-        proxy=access.proxy,
+        proxy=_proxy(access),
         follow_redirects=False,
         timeout=httpx.Timeout(connect=access.connect_s, read=access.read_s, write=access.write_s, pool=access.pool_s),
         limits=httpx.Limits(
@@ -146,6 +144,18 @@ def http_client(access: Access) -> httpx.AsyncClient:
         ),
         headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"orchbridge/{__version__}"},
     )
+
+
+def _proxy(access: Access) -> httpx.Proxy | None:
+    """Return the proxy; its address is never repeated, since it may hold a password."""
+    if not access.proxy:
+        return None
+    try:
+        return httpx.Proxy(access.proxy)
+    except (ValueError, httpx.InvalidURL):
+        raise ConfigError(
+            f"the proxy of source {access.name!r} is not an address", hint="write it as http://proxy.example.com:3128"
+        ) from None
 
 
 def _no_password() -> str:
