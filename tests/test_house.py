@@ -117,10 +117,12 @@ def test_files_and_functions_fit():
     assert wrong == []
 
 
-def test_nobody_catches_everything():
+def test_no_room_catches_everything():
+    """A bug ends the process; only the outermost door may look at it on its way out."""
     wrong = [
         f"{called(path)}:{node.lineno}"
         for path in MODULES
+        if HOUSE / CLI not in path.parents
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ExceptHandler) and (node.type is None or getattr(node.type, "id", "") == "Exception")
     ]

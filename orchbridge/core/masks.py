@@ -132,7 +132,7 @@ _JOIN = r"\\{0,7}[\"']?\]?\s{0,8}(?:=>|:=|=|:(?!:))\s{0,8}"
 _QUOTED = r"(?P<quote>\\{0,7}[\"'])(?P<quoted>.*?)(?:(?<!\\)(?P=quote)|\Z)"
 _KEY = rf"(?:{_WORD}[\w.-]{{0,64}}|pass|auth)"
 # What stands bare ends where the next secret begins, lest one name is taken for the other's value.
-_NEXT = rf"(?!{_KEY}{_JOIN}|--?[\w-]{{0,40}}?{_KEY}\s)"
+_NEXT = rf"(?!{_KEY}{_JOIN}|(?<![\w-])--?[\w-]{{0,40}}?{_KEY}\s)"
 _VALUE = rf"(?:{_QUOTED}|(?P<bare>(?:(?:bearer|basic|digest|negotiate)\s{{1,8}})?(?:{_NEXT}\S)+))"
 # A header's value goes on to the end of its line, through spaces, semicolons and quotes.
 _HEADER = (
