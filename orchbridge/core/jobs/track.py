@@ -17,7 +17,7 @@ from orchbridge.core.questions import JobDetail, JobEvents, JobNodes, Question
 from orchbridge.core.reading import Reading
 
 NODES_PAGE = 500
-SWEEPS_S = (15.0, 60.0, 300.0)  # after the certificate, and once more when the late window ends
+SWEEPS_S = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0)  # after the certificate, and once more when the late window ends
 SWEEPS_BEHIND = 100  # more overdue than this are worked off faster than one a tick
 STALE_S = 60.0
 
@@ -104,6 +104,8 @@ def with_facts(track: Track, job: Job, now: float) -> Track:
     if not changed:
         return replace(track, job=job, seen_at=now)
     again = replace(track.reading, due=0.0, fruitless=0)
+    if memo.ended and job.node_count == 0:
+        track = replace(track, rows_done=True)  # there is nothing to list
     return replace(
         track, job=job, memo=memo, seen_at=now, changed_at=now, reading=again, explained=explains(job, track.nodes)
     )

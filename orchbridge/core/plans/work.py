@@ -18,7 +18,7 @@ from orchbridge.core.reading import after
 from orchbridge.core.walk import Start, Walk
 
 PATIENCE = 300  # nothing hints at a running plan's events: ask every tick for a good while
-SWEEPS_S = (15.0, 60.0, 300.0)
+SWEEPS_S = (5.0, 30.0, 120.0)
 
 
 class PlansState(msgspec.Struct, frozen=True):

@@ -1,0 +1,204 @@
+"""The inventory stream: a node is lost only when it was missed twice, and an answer in doubt says nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchbridge.core.facts import Connection
+from orchbridge.core.inventory.stream import InventoryStream
+from orchbridge.core.questions import Inventory, InventoryOf, Trouble
+from orchbridge.core.records import NODE_STATE
+
+from tests.core.live import Life, settings
+from tests.core.server import Server
+
+BROKER = "pcp://pe.test/server"
+
+
+def node(name: str, since: str = "2026-01-01T00:00:00.000Z", *, connected: bool = True) -> Connection:
+    return Connection(name, connected, BROKER if connected else None, since if connected else None)
+
+
+def server(*names: str) -> Server:
+    return Server(inventory={name: node(name) for name in names})
+
+
+def life_of(world: Server, **more: Any) -> Life:
+    return Life(InventoryStream(settings("inventory", poll_s=10.0, **more)), world)
+
+
+def changes(life: Life) -> list[str]:
+    return [record.id for record in life.store.records if record.channel == "reachability"]
+
+
+def test_the_first_list_writes_documents_and_no_changes() -> None:
+    life = life_of(server("a.test", "b.test"))
+    life.until(5.0)
+    assert changes(life) == []
+    documents = [record for record in life.store.records if record.channel == NODE_STATE]
+    assert [(r.key, r.data["connected"], r.data["broker"]) for r in documents if r.data] == [
+        ("a.test", True, BROKER),
+        ("b.test", True, BROKER),
+    ]
+
+
+def test_new_lost_back_and_moved() -> None:
+    world = server("a.test", "b.test")
+    life = life_of(world)
+    life.until(5.0)
+    world.inventory["c.test"] = node("c.test", "2026-01-02T00:00:00.000Z")
+    world.inventory["b.test"] = node("b.test", "2026-01-03T00:00:00.000Z")
+    del world.inventory["a.test"]
+    life.until(15.0)
+    assert sorted(changes(life)) == [
+        "e1:node/b.test/up/2026-01-03T00:00:00.000Z",
+        "e1:node/c.test/up/2026-01-02T00:00:00.000Z",
+    ]
+    life.until(25.0)
+    assert changes(life)[2:] == ["e1:node/a.test/down-after/2026-01-01T00:00:00.000Z"]
+    lost = life.store.of("node.disconnected.v1")[0].data
+    assert lost is not None
+    assert (lost["confirmed_by"], lost["time_basis"], lost["previous"]["connected"]) == (2, "observed", True)
+    moved = next(r.data for r in life.store.of("node.connected.v1") if r.key == "b.test")
+    assert moved is not None
+    assert moved["previous"]["connected_at"] == "2026-01-01T00:00:00.000Z"
+
+
+def test_a_node_missing_once_is_not_lost() -> None:
+    world = server("a.test", "b.test")
+    life = life_of(world)
+    life.until(5.0)
+    world.hidden = {"a.test"}
+    life.until(15.0)
+    world.hidden = set()
+    life.until(40.0)
+    assert changes(life) == []
+
+
+def test_a_row_that_says_disconnected_is_the_same_as_no_row() -> None:
+    world = server("a.test", "b.test")
+    life = life_of(world)
+    life.until(5.0)
+    world.inventory["a.test"] = node("a.test", connected=False)
+    life.until(25.0)
+    assert [id_.split("/")[2] for id_ in changes(life)] == ["down-after"]
+
+
+@pytest.mark.parametrize("trouble", [Trouble("server", "500", status=500), Trouble("timeout", "none")])
+def test_no_list_is_no_news(trouble: Trouble) -> None:
+    world = server("a.test")
+    life = life_of(world)
+    life.until(5.0)
+    world.trouble = {Inventory: trouble}
+    life.until(300.0, step=5.0)
+    assert changes(life) == []
+    assert life.troubles
+
+
+def test_an_empty_list_while_the_broker_is_unwell_means_nothing() -> None:
+    world = server("a.test")
+    life = life_of(world)
+    life.until(5.0)
+    world.inventory, world.broker = {}, "error"
+    life.until(100.0, step=5.0)
+    assert changes(life) == []
+    world.broker = "running"
+    life.until(140.0, step=5.0)
+    assert len(changes(life)) == 1
+
+
+def test_a_server_that_cannot_be_asked_by_name_is_believed_after_two_lists() -> None:
+    world = server("a.test", "b.test")
+    world.trouble = {InventoryOf: Trouble("absent", "404")}
+    life = life_of(world)
+    life.until(5.0)
+    del world.inventory["a.test"]
+    life.until(15.0)
+    assert changes(life) == []
+    life.until(25.0)
+    assert len(changes(life)) == 1
+
+
+def test_only_missing_nodes_are_asked_about_by_name() -> None:
+    world = server(*(f"n{at}.test" for at in range(50)))
+    life = life_of(world)
+    life.until(30.0)
+    assert not [question for question in world.asked if isinstance(question, InventoryOf)]
+    del world.inventory["n7.test"]
+    life.until(45.0)
+    assert {question.nodes for question in world.asked if isinstance(question, InventoryOf)} == {("n7.test",)}
+
+
+def test_a_node_away_for_too_long_is_forgotten() -> None:
+    world = server("a.test", "b.test")
+    life = life_of(world, forget_after_s=100.0)
+    life.until(5.0)
+    del world.inventory["a.test"]
+    life.until(150.0, step=5.0)
+    assert [id_.split("/")[2] for id_ in changes(life)] == ["down-after", "removed-after"]
+    assert [(r.key, r.data is None) for r in life.store.records if r.channel == NODE_STATE][-1] == ("a.test", True)
+    life.claim()
+    assert set(life.state.nodes) == {"b.test"}
+
+
+def test_a_session_that_comes_back_unchanged_has_an_id_of_its_own() -> None:
+    world = server("a.test", "b.test")
+    life = life_of(world)
+    life.until(5.0)
+    for _ in range(2):
+        world.hidden = {"a.test"}
+        gone = world.inventory.pop("a.test")
+        life.until(life.now + 30.0, step=5.0)
+        world.hidden, world.inventory["a.test"] = set(), gone
+        life.until(life.now + 30.0, step=5.0)
+    assert len(changes(life)) == len(set(changes(life))) == 4
+
+
+def test_a_large_first_list_is_seeded_in_slices_and_survives_a_crash_between_them() -> None:
+    world = server(*(f"n{at:05}.test" for at in range(5_000)))
+    life = life_of(world)
+    questions = life.lap("answer_lost")
+    assert questions
+    life.until(15.0)
+    assert changes(life) == []
+    keys = [record.key for record in life.store.records if record.channel == NODE_STATE]
+    assert len(keys) == len(set(keys)) == 5_000
+    life.claim()
+    assert life.state.connected == 5_000
+
+
+def test_a_malformed_stamp_is_kept_as_it_is() -> None:
+    world = Server(inventory={"a.test": node("a.test")})
+    life = life_of(world)
+    life.until(5.0)
+    world.inventory["b.test"] = node("b.test", "2016-010-22T00:00:00Z")
+    life.until(15.0)
+    (record,) = life.store.of("node.connected.v1")
+    assert record.data is not None
+    assert (record.data["connected_at"], record.data["time_basis"]) == ("2016-010-22T00:00:00Z", "observed")
+
+
+@given(
+    st.lists(st.sampled_from(["ok", "refused", "answer_lost"]), max_size=20),
+    st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=8),
+)
+def test_state_and_changes_agree_whatever_the_commits_do(fates: list[str], moves: list[tuple[str, bool]]) -> None:
+    world = server("a", "b", "z")
+    life = life_of(world)
+    line = iter(fates)
+    life.until(5.0, step=5.0, fates=line)
+    for at, (name, there) in enumerate(moves):
+        if there:
+            world.inventory[name] = node(name, f"2026-02-0{at + 1}T00:00:00.000Z")
+        else:
+            world.inventory.pop(name, None)
+        life.until(life.now + 10.0, step=5.0, fates=line)
+    life.until(life.now + 60.0, step=5.0)
+    names = [record.id for record in life.store.records]
+    assert len(names) == len(set(names))
+    life.claim()
+    assert {name for name, found in life.state.nodes.items() if found.connected} == set(world.inventory)
