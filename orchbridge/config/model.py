@@ -128,7 +128,7 @@ class Kafka(Section):
     ssl_password_file: File | None = Field(default=None, examples=["/etc/orchbridge/kafka-key-password"])
     create_topics: bool = True
     partitions: int = Field(default=12, ge=1, le=10_000)
-    replication_factor: int = Field(default=3, ge=1, le=100)
+    replication_factor: int | None = Field(default=None, ge=1, le=100, examples=[3])
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
 
 
