@@ -78,6 +78,11 @@ def reply(value: Any, status: int = 200) -> Reply:
     return Reply(msgspec.json.encode(value), status)
 
 
+def not_found() -> Reply:
+    """Return what a route that does not exist answers: no JSON, no kind."""
+    return Reply(b"Not Found", 404, "text/plain")
+
+
 def invalid(msg: str) -> Problem:
     """Return 400 validation-error."""
     return Problem(400, "validation-error", msg)

@@ -12,12 +12,13 @@ from orchbridge.sim import (
     routes_inventory,
     routes_jobs,
     routes_plans,
+    routes_schedules,
     routes_sim,
     routes_status,
     routes_tasks,
 )
-from orchbridge.sim.answers import Ask, Reply, Route
-from orchbridge.sim.door import Door, House, not_found
+from orchbridge.sim.answers import Ask, Reply, Route, not_found
+from orchbridge.sim.door import Door, House
 from orchbridge.sim.truth import TruthLog
 from orchbridge.sim.world import World
 
@@ -27,6 +28,7 @@ API_ROUTES = (
     *routes_inventory.ROUTES,
     *routes_plans.ROUTES,
     *routes_tasks.ROUTES,
+    *routes_schedules.ROUTES,
     *routes_commands.ROUTES,
     *routes_status.ROUTES,
 )

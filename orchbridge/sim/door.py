@@ -12,7 +12,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, invalid, problem_body
+from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, invalid, not_found, problem_body
 from orchbridge.sim.knobs import Dose
 from orchbridge.sim.moments import chance, http_date
 from orchbridge.sim.wire import Wire
@@ -71,6 +71,9 @@ def _refused(word: str) -> Problem:
     return Problem(503 if word == "server-error-503" else 401, f"puppetlabs.rbac/{kind}", text)
 
 
+_NAMES = {"": "root", "{anything:path}": "unknown"}
+
+
 class Door:
     """One endpoint as an ASGI application: `routes` are its methods."""
 
@@ -78,7 +81,7 @@ class Door:
         self._house = house
         self._routes = routes
         template = next(iter(routes.values())).template
-        self._name = f"status/{template}" if prefix == "/status/v1" else template or "root"
+        self._name = f"status/{template}" if prefix == "/status/v1" else _NAMES.get(template, template)
         self._guarded = guarded
         self._tricky = prefix != "/sim"
 
@@ -139,11 +142,6 @@ class Door:
             return invalid(f"Unknown parameters: {', '.join(sorted(query.keys() - set(route.params)))}")
         now = world.advance(self._house.clock())
         return route.handler(Ask(world, now, request.path_params, query, _base(request, world), body))
-
-
-def not_found() -> Reply:
-    """Return what a route that does not exist answers: no JSON, no kind."""
-    return Reply(b"Not Found", 404, "text/plain")
 
 
 def _base(request: Request, world: World) -> str:

@@ -120,6 +120,7 @@ def plan(world: World, random: Random, nodes: Sequence[str], asked: Mapping[str,
     started = 2 * pause
     done = started + child.seconds + pause
     talk = [
+        PlanStep(0.05, None, state="running"),
         PlanStep(0.1, "out_message", {"message": f"{name}: wave 1 of {1 + len(nodes)}"}),
         PlanStep(pause, "out_message", {"message": long_text}),
         PlanStep(started, "task_start", child=child),
@@ -142,4 +143,5 @@ def plan(world: World, random: Random, nodes: Sequence[str], asked: Mapping[str,
         description=str(asked.get("description", "")),
         userdata=asked.get("userdata", {}),
         owner=random.randrange(4),
+        state="pending",
     )

@@ -1,8 +1,9 @@
 """The simulator's knobs: one for each thing that is uncertain about real orchestrators, as plain text values.
 
 A value is a form, with a number after a colon where the form has one, and options after
-commas: `seconds:5,p=0.2`. Knobs that take several forms at once join them with `+`:
-`reset,p=0.01+503,p=0.05,retry-after=2`. The defaults are a well-behaved newest server.
+commas: `seconds:5,p=0.2`. Where only one form has a number, the number alone will do. Knobs
+that take several forms at once join them with `+`: `reset,p=0.01+503,p=0.05,retry-after=2`.
+The defaults are a well-behaved newest server.
 """
 
 from __future__ import annotations
@@ -213,6 +214,9 @@ def taken_apart(name: str, value: str) -> tuple[Dose, ...]:
 
 def _dose(name: str, rule: Rule, text: str) -> Dose:
     form, *options = text.split(",")
+    counted = [form for form in rule.forms if form.endswith(":")]
+    if form not in rule.forms and not rule.many and len(counted) == 1 and form[:1].isdigit():
+        form = counted[0] + form  # the only form with a number needs no name: latency=0.2
     word, colon, number = form.partition(":")
     if word + colon not in rule.forms:
         forms = ", ".join(f"{form}N" if form.endswith(":") else form for form in rule.forms)

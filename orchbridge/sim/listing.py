@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -34,8 +34,10 @@ class Page:
         return rows[self.offset :] if self.limit is None else rows[self.offset : self.offset + self.limit]
 
 
-def page_of(ask: Ask, orders: tuple[str, ...], *, by: str, order: str, limit: int | None) -> Page | Problem:
-    """Return the page the query asks for, or what is wrong with it."""
+def page_of(
+    ask: Ask, orders: tuple[str, ...], *, by: str, order: str, limit: int | None, ordered_since: str = "2017.3"
+) -> Page | Problem:
+    """Return the page the query asks for, or what is wrong with it; older servers do not look at its order."""
     numbers: dict[str, int] = {}
     for name in ("limit", "offset"):
         if name in ask.query:
@@ -43,7 +45,9 @@ def page_of(ask: Ask, orders: tuple[str, ...], *, by: str, order: str, limit: in
             if isinstance(number, Problem):
                 return number
             numbers[name] = number
-    wanted = (ask.query.get("order_by", by), ask.query.get("order", order))
+    wanted = (by, order)
+    if ask.knobs.at_least(ordered_since):
+        wanted = (ask.query.get("order_by", by), ask.query.get("order", order))
     if wanted[0] not in orders:
         return invalid(f"order_by must be one of {', '.join(orders)}, not {wanted[0]!r}")
     if wanted[1] not in {"asc", "desc"}:
@@ -95,20 +99,23 @@ def events_of(ask: Ask, row: Job | Plan, url: str) -> Answer:
     past_end = ask.knobs.start_past_end
     if part.last is None and row.log.last is not None and start > row.log.last and past_end != "empty-200":
         return Problem(int(past_end), "unknown-event" if past_end == "404" else "validation-error", "No such event")
-    next_id = _next_event(ask, row, part, start)
-    if next_id is None:
-        return Reply(b'{"items":[' + part.items + b"]}")
-    link = {"id": f"{url}?start={next_id}", "event": str(next_id)}
+    link = msgspec.json.encode(next_link(ask, url, _next_event(ask, row, part, start)))
+    return Reply(link[:-1] + (b"," if len(link) > 2 else b"") + b'"items":[' + part.items + b"]}")
+
+
+def next_link(ask: Ask, url: str, event: int) -> dict[str, Any]:
+    """Return the `next-events` member of an answer, as far as this server has one."""
+    if ask.knobs.next_events == "missing":
+        return {}
+    link = {"id": f"{url}?start={event}", "event": str(event)}
     if ask.knobs.next_events == "event-key-missing":
         del link["event"]
-    return Reply(b'{"next-events":' + msgspec.json.encode(link) + b',"items":[' + part.items + b"]}")
+    return {"next-events": link}
 
 
-def _next_event(ask: Ask, row: Job | Plan, part: Slice, start: int) -> int | None:
+def _next_event(ask: Ask, row: Job | Plan, part: Slice, start: int) -> int:
     ids = ask.world.event_ids if isinstance(row, Job) else ask.world.plan_event_ids
     match ask.knobs.next_events:
-        case "missing":
-            return None
         case "echo-start":
             return start
         case "first-item":

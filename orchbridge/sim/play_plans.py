@@ -35,6 +35,7 @@ def start(world: World, draft: PlanDraft, now: float) -> Plan:
         },
         owner=OWNERS[draft.owner % len(OWNERS)],
         userdata=draft.userdata,
+        state=draft.state,
         stamp=now,
     )
     plan.seen_at, plan.seen_from = world.sight("job_visibility", "plan", plan.id, now)
@@ -76,17 +77,22 @@ def _play(world: World, plan: Plan, step: PlanStep, script: list[PlanStep], at: 
         child = world.submit(step.child, at, plan=plan.id).id
         plan.children.append(child)
         details["job-id"] = child if child % 2 else str(child)  # both spellings are out there
-    if step.state is not None:
+    if step.state in PLAN_ENDS:
         details = {"plan-id": str(plan.id), "result": step.result}
-    _write_event(world, plan, step.event, details, child, at)
+    if step.event is not None:
+        _write_event(world, plan, step.event, details, child, at)
     if step.state is not None:
-        plan.state, plan.stamp, plan.result = step.state, at, step.result
-        world.course.fact("plan_state", at, plan=plan.id, state=plan.state)
-        dose = world.knobs.dose("prune")
-        if dose.form == "after":
-            world.course.at(at + dose.amount, lambda when: world.forget_plan(plan, when))
+        _enter(world, plan, step.state, step.result, at)
     if not script:
         del world.plan_scripts[plan.id]
+
+
+def _enter(world: World, plan: Plan, state: str, result: Any, at: float) -> None:
+    plan.state, plan.stamp, plan.result = state, at, result
+    world.course.fact("plan_state", at, plan=plan.id, state=state)
+    dose = world.knobs.dose("prune")
+    if state in PLAN_ENDS and dose.form == "after":
+        world.course.at(at + dose.amount, lambda when: world.forget_plan(plan, when))
 
 
 def _write_event(world: World, plan: Plan, kind: str, details: dict[str, Any], child: int | None, at: float) -> None:

@@ -1,4 +1,4 @@
-"""Which nodes a broker can reach (reference 9), and scheduled jobs, of which this server has none (reference 10)."""
+"""Which nodes a broker can reach (reference 9)."""
 
 from __future__ import annotations
 
@@ -71,31 +71,8 @@ def several(ask: Ask) -> Answer:
     return reply({"items": rows})
 
 
-def scheduled(ask: Ask) -> Answer:
-    """GET /scheduled_jobs/environment_jobs"""
-    if ask.knobs.scheduled != "new":
-        return Problem(404, "", "Not Found")
-    echo = {"limit": 20, "offset": 0, "order": "asc", "order_by": "next_run_time", "total": 0}
-    return reply({"items": [], "pagination": echo})
-
-
-def scheduled_old(ask: Ask) -> Answer:
-    """GET /scheduled_jobs: an empty list on newer servers proves nothing."""
-    if ask.knobs.scheduled == "new":
-        return Problem(404, "", "Not Found")
-    return reply({"items": []})
-
-
 ROUTES = (
     Route("GET", "inventory", inventory, since="2017.3"),
     Route("GET", "inventory/{node}", one, since="2017.3"),
     Route("POST", "inventory", several, since="2017.3"),
-    Route(
-        "GET",
-        "scheduled_jobs/environment_jobs",
-        scheduled,
-        ("limit", "offset", "order_by", "order", "type"),
-        "2021.7.1",
-    ),
-    Route("GET", "scheduled_jobs", scheduled_old, ("limit", "offset", "order_by", "order", "type"), "2018.1"),
 )

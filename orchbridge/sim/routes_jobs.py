@@ -7,7 +7,7 @@ from typing import Any
 
 from orchbridge.sim import shapes
 from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, integer, invalid, missing, reply
-from orchbridge.sim.listing import envelope, events_of, finished_between, page_of
+from orchbridge.sim.listing import envelope, events_of, finished_between, next_link, page_of
 from orchbridge.sim.rows import Job, JobNode
 
 DEFAULT_LIMIT = 20
@@ -93,18 +93,17 @@ def nodes(ask: Ask) -> Answer:
     rows: list[JobNode] = list(row.rows.values())
     if not ask.knobs.at_least("2017.3"):
         return reply({"items": [shapes.node(ask, node) for node in rows]})
-    page = page_of(ask, tuple(NODE_ORDERS), by="name", order="asc", limit=None)
+    page = page_of(ask, tuple(NODE_ORDERS), by="name", order="asc", limit=None, ordered_since="2021.0")
     if isinstance(page, Problem):
         return page
+    newest = max((node.event_ids[-1] for node in rows if node.event_ids), default=0)
     if "state" in ask.query and ask.knobs.at_least("2021.6"):
         if ask.query["state"] not in NODE_STATES:
             return invalid(f"state must be one of {', '.join(NODE_STATES)}")
         rows = [node for node in rows if node.state == ask.query["state"]]
     rows.sort(key=NODE_ORDERS[page.order_by])
-    newest = max((node.event_ids[-1] for node in rows if node.event_ids), default=0)
-    after = str(newest + 1)
     items = [shapes.node(ask, node) for node in page.cut(rows)]
-    return reply({"next-events": {"id": f"{_events_url(ask, row)}?start={after}", "event": after}, "items": items})
+    return reply({**next_link(ask, _events_url(ask, row), newest + 1), "items": items})
 
 
 def report(ask: Ask) -> Answer:

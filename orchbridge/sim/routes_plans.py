@@ -33,11 +33,10 @@ def find(ask: Ask) -> Plan | Problem:
 
 def plan_jobs(ask: Ask) -> Answer:
     """GET /plan_jobs: newest first before it could be ordered."""
-    orders = tuple(ORDERS) if ask.knobs.at_least("2021.6") else ("name",)
     by, order = ("timestamp", "asc") if ask.knobs.at_least("2021.6") else ("name", "desc")
     if ask.knobs.default_order == "desc-name":
         by, order = "name", "desc"
-    page = page_of(ask, orders, by=by, order=order, limit=DEFAULT_LIMIT)
+    page = page_of(ask, tuple(ORDERS), by=by, order=order, limit=DEFAULT_LIMIT, ordered_since="2021.6")
     if isinstance(page, Problem):
         return page
     results = ask.query.get("results", "include")

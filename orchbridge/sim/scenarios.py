@@ -108,7 +108,7 @@ def _reference(world: World, values: Values, variant: str) -> None:
     reference.build(world, variant, wait=bool(values["wait"]))
 
 
-_PACE = {"shortest": 0.8, "longest": 4.5}
+_PACE = {"shortest": 1.6, "longest": 5.2}
 
 SCENARIOS: dict[str, Scenario] = {
     "demo": Scenario(

@@ -48,10 +48,10 @@ class JobDraft:
 
 @dataclass(frozen=True, slots=True)
 class PlanStep:
-    """One moment of a plan: an event, a child job with its start event, or the end in `state`."""
+    """One moment of a plan: an event, a child job with its start event, a new state, the end with its event."""
 
     after: float
-    event: str
+    event: str | None
     details: Mapping[str, Any] = field(default_factory=dict)
     child: JobDraft | None = None
     state: str | None = None
@@ -70,6 +70,7 @@ class PlanDraft:
     description: str = ""
     userdata: Mapping[str, Any] = field(default_factory=dict)
     owner: int = 0
+    state: str = "running"  # or pending: waiting for an interpreter
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from orchbridge.sim.wire import Wire
 from orchbridge.sim.world import World
 
 TICK_S = 0.1
+KEEP_ALIVE_S = 75
 GRACE_S = 1
 
 
@@ -110,6 +111,7 @@ async def served(
             proxy_headers=False,
             server_header=False,
             date_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
             ssl_certfile=None if tls is None else tls.cert,
             ssl_keyfile=None if tls is None else tls.key,
@@ -128,6 +130,8 @@ async def served(
             server.should_exit = True
             await serving
             ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticking
             world.advance(clock())
 
 

@@ -71,7 +71,7 @@ def duration(ask: Ask, begin: float, end: float | None) -> float | str:
 
 def owner(ask: Ask, row: Job | Plan) -> dict[str, Any]:
     """Return who started it."""
-    if ask.knobs.owner == "id+login":
+    if ask.knobs.owner == "id+login" or not ask.knobs.at_least("2017.3"):
         return {"id": row.owner["id"], "login": row.owner["login"]}
     if ask.knobs.owner == "changing":
         return {**row.owner, "last_login": ask.world.course.text_ms(ask.now)}
@@ -126,7 +126,7 @@ def plan(ask: Ask, row: Plan, *, whole: bool, results: bool = True) -> dict[str,
     fields: dict[str, Any] = {
         "id": ask.url("plan_jobs", row.id),
         "name": str(row.id),
-        "state": row.state,
+        "state": row.state if row.state != "pending" or knobs.at_least("2025") else "running",
         "options": row.options,
     }
     if results:
