@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
@@ -67,21 +69,15 @@ class Access:
 def base_url(access: Access) -> str:
     """Return the address every request is built from; raise ConfigError where it cannot be used safely."""
     subject = f"the url of source {access.name!r}"
-    try:
-        parts = urlsplit(access.url)
-        host = parts.hostname or ""
-        host.encode("idna")
-        usable = parts.scheme in {"http", "https"} and bool(httpx.URL(access.url).host) and parts.port != 0
-        usable = usable and access.url.isprintable() and " " not in access.url
-    except (ValueError, httpx.InvalidURL):
-        usable = False
-    if not usable:
+    parts = _parts(access.url)
+    if parts is None or parts.scheme not in {"http", "https"}:
         raise ConfigError(f"{subject} is not an https address", hint="write it as https://pe.example.com:8143")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigError(
             f"{subject} carries more than an address",
             hint="give only scheme, host and port; the token belongs into token_file",
         )
+    host = parts.hostname or ""
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigError(
             f"{subject} would send the token in clear text to {host}",
@@ -129,6 +125,9 @@ def ssl_context(access: Access) -> ssl.SSLContext:
 
 def http_client(access: Access) -> httpx.AsyncClient:
     """Return a connection pool for this source: verified, no redirects, nothing taken from the environment."""
+    for name in ("httpx", "httpcore"):
+        # They log every request, and at debug the answer's headers, which may echo the token.
+        logging.getLogger(name).setLevel(logging.WARNING)
     base = base_url(access)
     # Without TLS there is nothing to load; a bare context trusts nobody, should one ever be needed.
     context = ssl_context(access) if base.startswith("https") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -150,12 +149,23 @@ def _proxy(access: Access) -> httpx.Proxy | None:
     """Return the proxy; its address is never repeated, since it may hold a password."""
     if not access.proxy:
         return None
+    if _parts(access.proxy):
+        with suppress(ValueError):
+            return httpx.Proxy(access.proxy)
+    raise ConfigError(
+        f"the proxy of source {access.name!r} is not an address", hint="write it as http://proxy.example.com:3128"
+    )
+
+
+def _parts(url: str) -> SplitResult | None:
+    """Return the parts of an address that connecting to will not stumble over, None for any other text."""
     try:
-        return httpx.Proxy(access.proxy)
+        parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")
+        usable = bool(httpx.URL(url).host) and parts.port != 0 and url.isprintable() and " " not in url
     except (ValueError, httpx.InvalidURL):
-        raise ConfigError(
-            f"the proxy of source {access.name!r} is not an address", hint="write it as http://proxy.example.com:3128"
-        ) from None
+        return None
+    return parts if usable else None
 
 
 def _no_password() -> str:

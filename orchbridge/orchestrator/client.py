@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-import msgspec
 
 from orchbridge.core.errors import Denied
 from orchbridge.core.questions import Answer, InventoryOf, Item, Page, Question, Trouble
@@ -102,8 +101,6 @@ class Client:
                 return transport_trouble(self._access, error)
         if isinstance(outcome, Denial):
             raise self._deny(outcome, request.endpoint)
-        if isinstance(outcome, Trouble):
-            return msgspec.structs.replace(outcome, explanation=self._token.hide(outcome.explanation))
         return outcome
 
     def _refuse_denied(self, endpoint: str) -> None:
@@ -114,7 +111,7 @@ class Client:
                 raise Denied(str(known), hint=known.hint, kind=known.kind)
 
     def _deny(self, denial: Denial, endpoint: str) -> Denied:
-        denied = Denied(self._token.hide(denial.message), hint=denial.hint, kind=denial.kind)
+        denied = Denied(denial.message, hint=denial.hint, kind=denial.kind)
         self._denied[_EVERYTHING if denial.everything else endpoint] = denied
         return denied
 

@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import httpx
+import msgspec
 
-from orchbridge.core.questions import Answer, BrokerStatus, Health, Question
+from orchbridge.core.questions import Answer, BrokerStatus, Health, Question, Trouble
 from orchbridge.orchestrator import wire
 from orchbridge.orchestrator.access import Access
 from orchbridge.orchestrator.body import Body
@@ -73,7 +74,7 @@ class Exchange:
                 self._note_date(response)
                 body = Body(response, self._access.body_bytes_max)
                 try:
-                    return await self._read(question, response, body, deadline)
+                    return self._without_token(await self._read(question, response, body, deadline))
                 finally:
                     count = body.count
         except (httpx.TransportError, OSError) as error:
@@ -123,6 +124,17 @@ class Exchange:
                         deadline.reschedule(asyncio.get_running_loop().time() + self._access.total_s)
                         return await read_large(question, head, pieces, body)
         return unread(body) or wire.read(question, b"".join(head))
+
+    def _without_token(self, outcome: Answer | Denial) -> Answer | Denial:
+        """Take the token out of what a stranger said; some echo it."""
+        hide = self._token.hide
+        match outcome:
+            case Trouble():
+                return msgspec.structs.replace(outcome, explanation=hide(outcome.explanation))
+            case Denial():
+                return replace(outcome, kind=hide(outcome.kind), message=hide(outcome.message))
+            case _:
+                return outcome
 
     def _note_date(self, response: httpx.Response) -> None:
         date = http_date(response.headers.get("date", ""))
