@@ -40,11 +40,11 @@ class House:
     wire: Wire = field(default_factory=Wire)
     asked: int = 0
 
-    def auth_problem(self, request: Request) -> Problem | None:
-        """Return the 401 this request deserves, or the one the knob wants."""
+    def auth_problem(self, request: Request, number: int) -> Problem | None:
+        """Return the 401 this request (the server's n-th) deserves, or the one the knob wants."""
         knobs = self.world.knobs
         dose = knobs.dose("auth_fault")
-        if dose.form != "none" and chance(self.world.seed, "auth", self.asked) < dose.p:
+        if dose.form != "none" and chance(self.world.seed, "auth", number) < dose.p:
             return _refused(dose.form)
         if knobs.auth_modes == "cert-accepted" and self.wire.certified(request.scope):
             return None
@@ -57,10 +57,10 @@ class House:
             return _refused("unauthenticated")
         return None if compare_digest(token.encode(), self.token.encode()) else _refused("invalid")
 
-    def fault(self, template: str) -> Dose | None:
+    def fault(self, template: str, number: int) -> Dose | None:
         """Return the wire fault that hits this request, if any."""
         for place, dose in enumerate(self.world.knobs.all_doses("faults")):
-            luck = chance(self.world.seed, "fault", place, self.asked)
+            luck = chance(self.world.seed, "fault", place, number)
             if dose.form != "none" and dose.on in template and luck < dose.p:
                 return dose
         return None
@@ -88,21 +88,21 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         house, world = self._house, self._house.world
         request = Request(scope, receive)
-        dose = None
+        dose, number = None, house.asked
         if self._tricky:
             house.asked += 1
             world.requests[f"{request.method} {self._name}"] += 1
             if world.down(world.advance(house.clock())):
                 await house.wire.cut(scope, receive)
                 return
-            await self._linger()
-            dose = house.fault(self._name)
+            await self._linger(number)
+            dose = house.fault(self._name, number)
         if dose is not None and dose.form == "stall":
             await asyncio.sleep(dose.amount)
         if dose is not None and dose.form in {"reset", "stall"}:
             await house.wire.cut(scope, receive)
             return
-        result = (_broken(dose) if dose is not None else None) or await self._result(request)
+        result = (_broken(dose) if dose is not None else None) or await self._result(request, number)
         start = _start_message(result, world)
         if dose is not None and dose.form == "truncated":
             await house.wire.cut_short(scope, receive, send, start, result.body)
@@ -110,15 +110,15 @@ class Door:
         await send(start)
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else result.body})
 
-    async def _result(self, request: Request) -> Reply:
-        problem = self._house.auth_problem(request) if self._guarded else None
+    async def _result(self, request: Request, number: int) -> Reply:
+        problem = self._house.auth_problem(request, number) if self._guarded else None
         answer = problem or await self._handled(request)
         return problem_body(answer, self._house.world.knobs) if isinstance(answer, Problem) else answer
 
-    async def _linger(self) -> None:
+    async def _linger(self, number: int) -> None:
         world = self._house.world
         dose = world.knobs.dose("latency")
-        if dose.amount and dose.on in self._name and chance(world.seed, "latency", self._house.asked) < dose.p:
+        if dose.amount and dose.on in self._name and chance(world.seed, "latency", number) < dose.p:
             await asyncio.sleep(dose.amount)
 
     async def _handled(self, request: Request) -> Answer:
@@ -141,7 +141,10 @@ class Door:
         if world.knobs.unknown_query_params == "400" and not query.keys() <= set(route.params):
             return invalid(f"Unknown parameters: {', '.join(sorted(query.keys() - set(route.params)))}")
         now = world.advance(self._house.clock())
-        return route.handler(Ask(world, now, request.path_params, query, _base(request, world), body))
+        answer = route.handler(Ask(world, now, request.path_params, query, _base(request, world), body))
+        if route.method == "POST":
+            world.advance(now)  # tells the facts that a command or a lever has just made
+        return answer
 
 
 def _base(request: Request, world: World) -> str:

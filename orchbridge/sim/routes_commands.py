@@ -59,7 +59,6 @@ def _started(ask: Ask, draft: JobDraft) -> Answer:
 
 
 def _accepted(ask: Ask, job: Job) -> Answer:
-    ask.world.advance(ask.now)
     return reply({"job": {"id": ask.url("jobs", job.id), "name": str(job.id)}}, 202)
 
 
@@ -122,7 +121,6 @@ def stop(ask: Ask) -> Answer:
     if job is None:
         return missing("job", str(number), job=str(number))
     ask.world.stop(job, ask.now, force=bool(body.get("force")) and ask.knobs.at_least("2021.7.1"))
-    ask.world.advance(ask.now)
     fields = {"id": ask.url("jobs", job.id), "name": str(job.id), "nodes": job.counts}
     return reply({"job": fields}, 202)
 
@@ -158,7 +156,6 @@ def _run_plan(ask: Ask, body: Mapping[str, Any]) -> Answer:
     nodes = sorted(node.name for node in ask.world.agents.values() if node.connected)[:3]
     draft = drafts.plan(ask.world, _random(ask), nodes, body, fails=False)
     started = ask.world.start_plan(draft, ask.now)
-    ask.world.advance(ask.now)
     return reply({"name": str(started.id)}, 202)
 
 
@@ -174,7 +171,6 @@ def stop_plan(ask: Ask) -> Answer:
     if found is None:
         return missing("job", str(number), job=str(number))
     ask.world.stop_plan(found, ask.now)
-    ask.world.advance(ask.now)
     return reply({"name": str(found.id)}, 202)
 
 

@@ -7,6 +7,7 @@ import msgspec
 from orchbridge.sim import shapes
 from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, invalid, missing, reply
 from orchbridge.sim.moments import chance
+from orchbridge.sim.rows import Agent
 
 
 def _unreachable(ask: Ask) -> Problem | None:
@@ -28,9 +29,15 @@ def inventory(ask: Ask) -> Answer:
         return reply({"items": _odd_items(ask)})
     world = ask.world
     if world.inventory_body is None or world.inventory_body[0] != world.agents_version:
-        rows = [shapes.connection(ask, agent.name, agent) for agent in world.agents.values() if agent.connected]
-        world.inventory_body = world.agents_version, msgspec.json.encode({"items": rows})
+        rows = b",".join(_encoded(ask, agent) for agent in world.agents.values() if agent.connected)
+        world.inventory_body = world.agents_version, b'{"items":[' + rows + b"]}"
     return Reply(world.inventory_body[1])
+
+
+def _encoded(ask: Ask, agent: Agent) -> bytes:
+    if agent.encoded is None:
+        agent.encoded = msgspec.json.encode(shapes.connection(ask, agent.name, agent))
+    return agent.encoded
 
 
 def _odd_items(ask: Ask) -> list[dict[str, object]]:

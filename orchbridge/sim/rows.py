@@ -124,3 +124,4 @@ class Agent:
     broker: str
     since: float
     left: float | None = None
+    encoded: bytes | None = None  # its JSON in the list, made when first asked for

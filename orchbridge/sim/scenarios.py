@@ -56,7 +56,7 @@ def _demo(world: World, values: Values) -> None:
         world.course.at(-900.0 + 200 * number, partial(starter, world, world.random))
     load.arrivals(world, (1.5, 3.5), at_once=3)
     load.comings_and_goings(world, nodes, (1.0, 3.0))
-    load.retention(world, 7200.0)
+    load.retention(world, values["keep"])
 
 
 def _quiet(world: World, values: Values) -> None:
@@ -114,7 +114,7 @@ SCENARIOS: dict[str, Scenario] = {
     "demo": Scenario(
         "a lively estate: deploys, tasks, plans, failures, planted secrets, nodes coming and going; endless",
         _demo,
-        {"nodes": 40, **_PACE},
+        {"nodes": 40, "keep": 7200, **_PACE},
     ),
     "quiet": Scenario("a few finished jobs, a few nodes, nothing moves", _quiet, {"jobs": 6, "nodes": 5}),
     "backlog": Scenario("nothing but finished jobs, to catch up with", _backlog, {"jobs": 1000, "events": 100}),

@@ -107,6 +107,7 @@ async def served(
             lifespan="off",
             loop="none",
             log_config=None,
+            log_level="error",
             access_log=False,
             proxy_headers=False,
             server_header=False,
