@@ -29,10 +29,13 @@ def load(path: Path, environ: Mapping[str, str], *, files_exist: bool = True) ->
     raw, warnings = sink_of(found.raw)
     problems = [*found.problems, *broken_rules(raw)]
     settings = None
+    where = values.WHERE.set(values.Where(path.absolute().parent, files_exist))
     try:
-        settings = Settings.model_validate(raw, context={"folder": path.absolute().parent, "files_exist": files_exist})
+        settings = Settings(**raw)
     except ValidationError as error:
         problems += complaints(error)
+    finally:
+        values.WHERE.reset(where)
     if settings is None or problems:
         # From None: a validation error's own text and arguments would go along into a traceback.
         raise ConfigError("\n".join(_lines(path, problems, found.origins))) from None
@@ -78,7 +81,9 @@ def _read(path: Path) -> dict[str, Any]:
 def _lines(path: Path, problems: Iterable[Problem], origins: Mapping[Key, str]) -> Iterator[str]:
     """Yield one line a problem, in the order of the keys, the environment's own names last."""
     order = {name: place for place, name in enumerate(Settings.model_fields)}
-    for problem in sorted(set(problems), key=lambda each: (order.get(str(each.path[0]), 99), key(each.path))):
+    for problem in sorted(
+        set(problems), key=lambda each: (order.get(str(each.path[0]), 99), key(each.path), each.text)
+    ):
         if problem.path[0] not in order and str(problem.path[0]).isupper():
             yield f"environment: {problem.path[0]} {problem.text}"
             continue

@@ -17,6 +17,7 @@ from pydantic import (
     SecretStr,
     field_validator,
 )
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from orchbridge.config import values
 
@@ -183,8 +184,10 @@ Sink: TypeAlias = Kafka | Jsonl | Stdout
 SINKS: dict[str, type[Kafka] | type[Jsonl] | type[Stdout]] = {"kafka": Kafka, "jsonl": Jsonl, "stdout": Stdout}
 
 
-class Settings(Section):
+class Settings(BaseSettings, Section):
     """Everything a run is told. Made by `load`, which also checks what no single key can say."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
     sources: tuple[Source, ...] = Field(min_length=1, max_length=100)
     sink: Annotated[Sink, Field(discriminator="type")]
@@ -193,6 +196,19 @@ class Settings(Section):
     redaction: Redaction = Redaction()
 
     _warnings: tuple[str, ...] = PrivateAttr(())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what `load` merged and nothing else: the library's own environment source knows neither items
+        of lists by their index nor that an unknown name is an error."""
+        return (init_settings,)
 
     @property
     def warnings(self) -> tuple[str, ...]:

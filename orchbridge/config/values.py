@@ -5,13 +5,11 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
-
-from pydantic import ValidationInfo
 
 PE_PORT = 8143
 TOPIC_CHARS = re.compile(r"[a-zA-Z0-9._-]+")
@@ -126,16 +124,26 @@ def bootstrap(text: str) -> str:
     return text
 
 
-def beside(path: Path, info: ValidationInfo) -> Path:
+class Where(NamedTuple):
+    """The folder that relative paths are taken from, and whether the files named must be there."""
+
+    folder: Path = Path()
+    files_exist: bool = False
+
+
+# Settings are made through their constructor, which hands no context to validators.
+WHERE: ContextVar[Where] = ContextVar("where", default=Where())  # noqa: B039 - a NamedTuple cannot change
+
+
+def beside(path: Path) -> Path:
     """Return the path, a relative one taken from the configuration file's folder."""
-    context: Mapping[str, Any] = info.context or {}
-    return Path(context.get("folder", ".")) / path
+    return WHERE.get().folder / path
 
 
-def existing(path: Path, info: ValidationInfo) -> Path:
-    """Return the path beside the configuration; refuse it where the context asks for `files_exist`."""
-    found = beside(path, info)
-    if (info.context or {}).get("files_exist"):
+def existing(path: Path) -> Path:
+    """Return the path beside the configuration; refuse it where files must exist and it does not."""
+    found = beside(path)
+    if WHERE.get().files_exist:
         complaint = unusable(found)
         if complaint:
             raise ValueError(f"{complaint}; create it, or correct the path")
