@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -23,6 +24,8 @@ NODES = StreamId("prod", "inventory")
 OTHER_JOBS = StreamId("test", "jobs")
 OTHER_NODES = StreamId("test", "inventory")
 STREAMS = (JOBS, BACKFILL, PLANS, NODES, OTHER_JOBS, OTHER_NODES)
+
+NOW = datetime.now(UTC).isoformat()  # records older than a topic's retention may vanish at any time
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -56,8 +59,8 @@ def record(
         id=f"e1:job/{key}/event/{number}",
         type="node.document.v1" if channel.endswith("state") else "job.node.finished.v1",
         subject=f"job/{key}",
-        time="2026-05-05T19:50:08Z",
-        observed="2026-05-05T19:50:09Z",
+        time=NOW,
+        observed=NOW,
         epoch="e1",
         data={"number": number} if data is ... else data,
         **more,

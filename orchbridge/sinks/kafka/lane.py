@@ -1,0 +1,196 @@
+"""One claim on a stream in Kafka: what it remembers, and how a batch becomes one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from orchbridge.core.batch import Batch
+from orchbridge.core.errors import Fenced, OrchbridgeError, Refused, SinkLost
+from orchbridge.core.ports import Codec, Recalled, StreamId
+from orchbridge.sinks.kafka.clients import Clients
+from orchbridge.sinks.kafka.errors import DOUBT, MAYBE_FENCED, RECORD_LEVEL, chain, meaning
+from orchbridge.sinks.kafka.fitting import Fitting, owner
+from orchbridge.sinks.kafka.packing import Packed, Parcel, cursor_partition, pack, partition_for
+from orchbridge.sinks.kafka.recall import committed
+from orchbridge.sinks.kafka.settings import KafkaSettings
+from orchbridge.sinks.kafka.suspects import Suspects
+from orchbridge.sinks.needs import of_stream
+
+STAMP_S = 5.0
+
+
+class Memory:
+    """A stream's memory as committed, to be read with or without a claim."""
+
+    def __init__(self, stream: StreamId, settings: KafkaSettings, clients: Clients, codec: Codec) -> None:
+        self._stream = stream
+        self._settings = settings
+        self._clients = clients
+        self._codec = codec
+
+    async def documents(self) -> AsyncGenerator[Recalled, None]:
+        """Yield every committed version of the stream's documents, oldest first."""
+        settings = self._settings
+        partition = cursor_partition(self._stream.name)
+        records = committed(self._clients, settings.cursor_topic, [partition], settings.recall_stall_s)
+        async with aclosing(records):
+            async for record in records:
+                key = (record.key or b"").decode(errors="replace")
+                if of_stream(self._stream, key):
+                    yield Recalled("cursor", key, record.value)
+
+    async def channel(self, channel: str) -> AsyncGenerator[Recalled, None]:
+        """Yield every committed version of this source's records of a state channel, oldest first."""
+        source = self._stream.source
+        topic = self._codec.topic(source, channel)
+        records = committed(self._clients, topic, None, self._settings.recall_stall_s)
+        async with aclosing(records):
+            async for record in records:
+                found = self._codec.decode(source, record.key, record.value)
+                if found is not None:
+                    yield Recalled(channel, *found)
+
+    async def stamp(self) -> str | None:
+        """Return the owner stamp that was committed last."""
+        found = None
+        documents = self.documents()
+        async with aclosing(documents):
+            async for item in documents:
+                if item.key == self._stream.name:
+                    found = owner(item.value)
+        return found
+
+
+class KafkaLane:
+    """Commits are transactions of one producer; after any doubt the lane is dead and nothing is aborted.
+
+    An abort can wait as long as the broker is away, and the next claim ends an open transaction
+    anyway.
+    """
+
+    def __init__(
+        self,
+        stream: StreamId,
+        memory: Memory,
+        producer: AIOKafkaProducer,
+        fitting: Fitting,
+        suspects: Suspects,
+        settings: KafkaSettings,
+    ) -> None:
+        self._stream = stream
+        self._memory = memory
+        self._producer = producer
+        self._fitting = fitting
+        self._suspects = suspects
+        self._commit_limit_s = settings.commit_limit_s
+        self._batch_bytes = settings.max_batch_size
+        self._owner: str | None = None  # the owner stamp committed last, as far as this lane knows
+        self.dead = False
+
+    async def recall(self, channels: tuple[str, ...] = ()) -> AsyncGenerator[Recalled, None]:
+        """Yield the stream's documents and these state channels, every version, oldest first."""
+        try:
+            for items in (self._memory.documents(), *map(self._memory.channel, channels)):
+                async with aclosing(items):
+                    async for item in items:
+                        if item.place == "cursor" and item.key == self._stream.name:
+                            self._owner = owner(item.value)
+                        yield item
+        except DOUBT as error:
+            raise self._lost(error, "cannot be recalled") from error
+
+    async def commit(self, batch: Batch) -> None:
+        """Publish records and documents in one transaction, or raise and promise nothing."""
+        if self.dead:
+            raise SinkLost(f"the lane of {self._stream.name} is closed", hint="claim the stream again")
+        if batch.empty:
+            return
+        self.dead = True  # until the outcome is known; what is cancelled here may still happen there
+        try:
+            async with asyncio.timeout(self._commit_limit_s):
+                parcels = await self._parcels(batch)
+                await self._producer.begin_transaction()
+                await self._publish(self._packed(parcels))
+                await self._producer.commit_transaction()
+        except DOUBT as error:
+            raise await self._judge(error) from error
+        self._suspects.clear()
+        self._owner = owner(batch.documents.get(self._stream.name)) or self._owner
+        self.dead = False
+
+    async def _parcels(self, batch: Batch) -> list[Parcel]:
+        """Return the batch as messages with their partitions, cursor documents last."""
+        counts: dict[str, int] = {}
+        parcels: list[Parcel] = []
+        for record in batch.records:
+            message = self._fitting.message(record, self._suspects)
+            if message.topic not in counts:
+                counts[message.topic] = len(await self._producer.partitions_for(message.topic))
+            partition = partition_for(message.key, counts[message.topic])
+            suspect = self._suspects.suspect(record.id)
+            parcels.append(Parcel(message, partition, self._fitting.room(message.topic), record.id, suspect))
+        home = cursor_partition(self._stream.name)
+        for key, value in batch.documents.items():
+            message = self._fitting.document(key, value)
+            parcels.append(Parcel(message, home, self._fitting.room(message.topic)))
+        return parcels
+
+    def _packed(self, parcels: Iterable[Parcel]) -> list[Packed]:
+        return pack(parcels, self._producer.create_batch, self._batch_bytes, self._suspects.per_batch)
+
+    async def _publish(self, batches: Iterable[Packed]) -> None:
+        """Send every batch and see each one arrive: a commit alone does not notice a batch that failed."""
+        sent: list[tuple[Packed, asyncio.Future[Any]]] = []
+        for batch in batches:
+            future = await self._producer.send_batch(batch.builder, batch.topic, partition=batch.partition)
+            future.add_done_callback(_heard)
+            sent.append((batch, future))
+        for batch, future in sent:
+            try:
+                await future
+            except RECORD_LEVEL as error:
+                if not self._suspects.accuse(batch.ids, f"refused by the broker: {error}"):
+                    raise Refused(
+                        f"topic {batch.topic} takes neither a record nor what stands for it: {error}",
+                        hint=f"look at max.message.bytes and the message.timestamp settings of {batch.topic}",
+                    ) from error
+                raise
+
+    async def _judge(self, error: BaseException) -> OrchbridgeError:
+        """Return what a failed commit means: something for a person, a newer owner, or nobody's fault.
+
+        aiokafka reports the coordinator's own abort and a newer owner alike; who committed last
+        tells them apart.
+        """
+        refused = meaning(error, f"stream {self._stream.name}")
+        if refused is None and any(isinstance(cause, MAYBE_FENCED) for cause in chain(error)):
+            try:
+                async with asyncio.timeout(STAMP_S):
+                    stamp = await self._memory.stamp()
+            except (*DOUBT, SinkLost) as silence:
+                return self._lost(silence, "was cut off, and who did it cannot be read")
+            if self._owner is not None and stamp is not None and stamp != self._owner:
+                return Fenced(f"{self._stream.name} is carried by {stamp} now")
+        return refused or self._lost(error, "the outcome of its last commit is unknown")
+
+    def _lost(self, error: BaseException, what: str) -> OrchbridgeError:
+        found = meaning(error, f"stream {self._stream.name}")
+        return found or lost(error, f"stream {self._stream.name}: {what}")
+
+
+def lost(error: BaseException, what: str) -> SinkLost:
+    """Return SinkLost with what happened in a line."""
+    if isinstance(error, TimeoutError) and not error.args:
+        return SinkLost(f"{what}: no answer in time", hint="look at the brokers; orchbridge tries again by itself")
+    return SinkLost(f"{what}: {type(error).__name__} {error}".strip(), hint="orchbridge tries again by itself")
+
+
+def _heard(future: asyncio.Future[Any]) -> None:
+    """Nobody may be left to hear of a failure; asyncio would log it then."""
+    if not future.cancelled():
+        future.exception()

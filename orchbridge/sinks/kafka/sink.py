@@ -1,0 +1,113 @@
+"""The Kafka sink: one transactional producer for every stream that this process carries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+
+from orchbridge.core.errors import ConfigError, Refused, SinkLost
+from orchbridge.core.ports import Codec, Finding, Recalled, StreamId
+from orchbridge.sinks.kafka import admin
+from orchbridge.sinks.kafka.clients import Clients
+from orchbridge.sinks.kafka.errors import DOUBT, meaning
+from orchbridge.sinks.kafka.fitting import Fitting
+from orchbridge.sinks.kafka.lane import KafkaLane, Memory, lost
+from orchbridge.sinks.kafka.settings import KafkaSettings
+from orchbridge.sinks.kafka.suspects import Suspects
+from orchbridge.sinks.kafka.topics import Topic
+from orchbridge.sinks.needs import Quarantine
+
+
+class KafkaSink:
+    """Records and cursors in one transaction; nothing is kept between claims but what topics look like."""
+
+    def __init__(self, settings: KafkaSettings, codec: Codec, *, quarantine: Quarantine) -> None:
+        self._settings = settings
+        self._codec = codec
+        self._quarantine = quarantine
+        self._clients = Clients(settings)
+        self._topics: dict[str, Topic] = {}
+        self._verified: set[StreamId] = set()
+        self._suspects: defaultdict[StreamId, Suspects] = defaultdict(Suspects)
+
+    async def open(self, streams: Sequence[StreamId]) -> None:
+        """Verify every topic these streams need, creating what is missing where that is allowed;
+        raise Refused naming all that is wrong, SinkLost where no broker answers."""
+        await self._verify(streams, create_missing=self._settings.create_topics)
+
+    @asynccontextmanager
+    async def claim(self, stream: StreamId) -> AsyncIterator[KafkaLane]:
+        """Fence older owners, anywhere; raise SinkLost where that does not succeed in time.
+
+        Topics are looked at again after a loss, because a topic that was deleted or changed
+        is one of its causes; then nothing is created any more, for the memory would be gone unseen.
+        """
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(settings.claim_limit_s):
+                    if stream not in self._verified:
+                        await self._verify([stream], create_missing=False)
+                    producer = await stack.enter_async_context(
+                        self._clients.producer(settings.transactional_id(stream))
+                    )
+            except DOUBT as error:
+                what = f"stream {stream.name} cannot be claimed"
+                raise meaning(error, f"stream {stream.name}") or lost(error, what) from error
+            fitting = Fitting(settings, self._codec, self._quarantine, self._topics)
+            suspects = self._suspects[stream]
+            lane = KafkaLane(stream, self._memory(stream), producer, fitting, suspects, settings)
+            try:
+                yield lane
+            except SinkLost:
+                self._verified.discard(stream)
+                raise
+            finally:
+                lane.dead = True
+
+    async def close(self) -> None:
+        """Nothing is open but in lanes, and these end with their claims."""
+
+    async def check(self, streams: Sequence[StreamId]) -> Iterable[Finding]:
+        """Look at brokers, topics and rights without changing anything."""
+        where = self._settings.bootstrap_servers
+        try:
+            async with asyncio.timeout(self._settings.claim_limit_s):
+                return await admin.inspect(self._clients, self._settings, streams, self._codec)
+        except (Refused, ConfigError, SinkLost) as error:
+            return [Finding("kafka", "failed", str(error), error.hint)]
+        except DOUBT as error:
+            found = meaning(error, f"Kafka at {where}") or lost(error, f"Kafka at {where} does not answer")
+            return [Finding("kafka", "failed", str(found), "check bootstrap_servers, and that the brokers are up")]
+
+    async def peek(self, stream: StreamId) -> list[Recalled]:
+        """Return the stream's documents as last committed by anybody, without claiming anything."""
+        found: dict[str, Recalled] = {}
+        documents = self._memory(stream).documents()
+        try:
+            async with aclosing(documents):
+                async for item in documents:
+                    found.pop(item.key, None)
+                    if item.value is not None:
+                        found[item.key] = item
+        except DOUBT as error:
+            what = f"the memory of {stream.name} cannot be read"
+            raise meaning(error, f"stream {stream.name}") or lost(error, what) from error
+        return list(found.values())
+
+    def _memory(self, stream: StreamId) -> Memory:
+        return Memory(stream, self._settings, self._clients, self._codec)
+
+    async def _verify(self, streams: Sequence[StreamId], *, create_missing: bool) -> None:
+        try:
+            async with asyncio.timeout(self._settings.claim_limit_s):
+                found = await admin.verify(
+                    self._clients, self._settings, streams, self._codec, create_missing=create_missing
+                )
+        except DOUBT as error:
+            where = self._settings.bootstrap_servers
+            raise meaning(error, f"Kafka at {where}") or lost(error, f"Kafka at {where} cannot be used") from error
+        self._topics.update(found)
+        self._verified.update(streams)

@@ -1,0 +1,47 @@
+"""Finding the one record that a broker will not take, by sending ever smaller batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_SHARES = 8  # a refused batch is next tried in about this many parts
+
+
+class Suspects:
+    """What one stream has learned of refused batches; it outlives lanes, because each refusal costs one.
+
+    `per_batch` is how many suspects may travel together in the next attempt.
+    """
+
+    def __init__(self) -> None:
+        self._ids: frozenset[str] = frozenset()
+        self._verdicts: dict[str, str] = {}
+        self.per_batch = 1
+
+    def suspect(self, id_: str) -> bool:
+        """Whether the record was in a batch that was refused."""
+        return id_ in self._ids
+
+    def verdict(self, id_: str) -> str | None:
+        """Return why the broker refused this very record, None where it did not."""
+        return self._verdicts.get(id_)
+
+    def accuse(self, ids: Sequence[str | None], reason: str) -> bool:
+        """Take note of a refused batch; False where no smaller attempt can help.
+
+        That is so for cursor documents (None) and for a record whose quarantine record was refused.
+        """
+        names = [id_ for id_ in ids if id_ is not None]
+        if not names or (len(names) == 1 and names[0] in self._verdicts):
+            return False
+        if len(names) == 1:
+            self._verdicts[names[0]] = reason
+        else:
+            self._ids = frozenset(names)
+            self.per_batch = max(1, len(names) // _SHARES)
+        return True
+
+    def clear(self) -> None:
+        """Forget everything: a batch went through."""
+        self._ids = frozenset()
+        self._verdicts.clear()
