@@ -7,6 +7,8 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import structlog
@@ -15,10 +17,12 @@ from orchbridge import __version__
 from orchbridge.cli import wiring
 from orchbridge.cli.exits import DONE
 from orchbridge.config import Settings
+from orchbridge.core.ports import Watch
 from orchbridge.ops.app import application
 from orchbridge.ops.logs import configure
 from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.serve import serving
+from orchbridge.ops.status import Status
 from orchbridge.ops.watch import OpsWatch, Watched
 from orchbridge.orchestrator.exchange import Asked
 from orchbridge.runtime.bridge import carry_all
@@ -31,6 +35,14 @@ def worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A bridge at work: where its endpoints are (`http://host:port/`), and its picture of the moment."""
+
+    address: str
+    status: Callable[[], Status]
+
+
 async def run_bridge(settings: Settings) -> int:
     """Run until a signal asks to stop; return the exit code."""
     configure(settings.log.level, settings.log.format)
@@ -40,8 +52,18 @@ async def run_bridge(settings: Settings) -> int:
     return DONE
 
 
-async def bridge(settings: Settings, stop: Stop, name: str | None = None) -> None:
-    """Carry everything the settings name until `stop` is asked."""
+async def bridge(
+    settings: Settings,
+    stop: Stop,
+    *,
+    name: str | None = None,
+    started: Callable[[Running], None] | None = None,
+    through: Callable[[Watch], Watch] | None = None,
+) -> None:
+    """Carry everything the settings name until `stop` is asked.
+
+    `started` is told once the endpoints answer; `through` may put a watch of its own before ours.
+    """
     log = structlog.get_logger("orchbridge")
     for warning in settings.warnings:
         log.warning("configuration.ignored", explanation=warning)
@@ -61,17 +83,21 @@ async def bridge(settings: Settings, stop: Stop, name: str | None = None) -> Non
             host = urlsplit(str(source.url)).netloc
             watched.append(Watched(source.name, host, intervals, clients[source.name].budget_left))
         watch = OpsWatch(watched, metrics, wiring.viewer(streams), version=__version__, clock=time.time)
-        worker = Worker(name or worker_name(), sink, stop, watch, time.time)
+        heard = watch if through is None else through(watch)
+        worker = Worker(name or worker_name(), sink, stop, heard, time.time)
         app = application(watch.status, metrics)
         async with serving(app, settings.http.host, settings.http.port) as port:
+            address = f"http://{settings.http.listen.rpartition(':')[0]}:{port}/"
             log.info(
                 "bridge.started",
                 version=__version__,
                 worker=worker.name,
-                http=f"http://{settings.http.host}:{port}/",
+                http=address,
                 sources=[source.name for source in settings.sources],
                 sink=settings.sink.type,
             )
+            if started is not None:
+                started(Running(address, watch.status))
             try:
                 await carry_all(wiring.feeds_of(streams, clients), worker)
                 if not stop.asked:  # every stream was let go: stay a truthful standby until told to end
