@@ -107,7 +107,7 @@ def task(world: World, random: Random, nodes: Sequence[str], asked: Mapping[str,
     )
 
 
-LONG_TEXT = "The change window is open; the following nodes take part, in this order: "
+LONG_TEXT = "Änderungsfenster geöffnet – these nodes take part, in this order: "
 
 
 def plan(world: World, random: Random, nodes: Sequence[str], asked: Mapping[str, Any], *, fails: bool) -> PlanDraft:
@@ -116,7 +116,7 @@ def plan(world: World, random: Random, nodes: Sequence[str], asked: Mapping[str,
     child = task(world, random, nodes, {"task": "service::restart", "params": {"service": "httpd"}}, "plan_task")
     shortest, _ = world.node_seconds
     pause = shortest / 4
-    long_text = LONG_TEXT + ", ".join(nodes) + " ... " + "and again, with feeling; " * 60
+    long_text = LONG_TEXT + ", ".join(nodes) + " ... " + "und nochmals für später – " * 60
     started = 2 * pause
     done = started + child.seconds + pause
     talk = [

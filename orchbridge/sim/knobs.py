@@ -107,7 +107,7 @@ class Knobs:
     empty_total               pagination.total of an empty list; auto = as the release did
     next_events               what `next-events` points at
     start_past_end            the answer where `start` is beyond the last event
-    event_visibility          events of jobs and plans appear after that many further ids, or seconds
+    event_visibility          events of jobs and plans appear after that many further ids (10 s at most), or seconds
     job_visibility            the same for jobs and plan jobs
     job_finished_event        whether a job's last event comes, is missing, or is job_aborted
     event_lag_after_terminal  the last event appears only after that many reads of a finished job's events

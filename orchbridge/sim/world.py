@@ -132,9 +132,14 @@ class World:
             self._plan_restart(now)
 
     def _plan_restart(self, now: float = float("-inf")) -> None:
-        dose = self.knobs.dose("id_restart")
+        wish, dose = self.knobs.id_restart, self.knobs.dose("id_restart")
+
+        def restart(at: float) -> None:
+            if self.knobs.id_restart == wish:
+                self.restore(max(0, self.job_ids.last - dose.back), at)
+
         if dose.form == "at" and dose.amount > now:
-            self.course.at(dose.amount, lambda at: self.restore(max(0, self.job_ids.last - dose.back), at))
+            self.course.at(dose.amount, restart)
 
     def connect(self, node: str, connected: bool, now: float, broker: str | None = None) -> None:
         """Connect, disconnect or (connected while connected) reconnect a node, known or new."""

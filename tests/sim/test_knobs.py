@@ -238,6 +238,14 @@ async def test_id_restart_at_a_time():
         assert sorted(map(str, fact["jobs"])) == sorted(again)
 
 
+async def test_id_restart_that_is_called_off():
+    async with playing("storm:jobs=40,rate=2", id_restart="at:10") as sim:
+        await sim.get("jobs", at=5.0)
+        await sim.turn(id_restart="never")
+        await sim.get("jobs", at=15.0)
+        assert not [fact for fact in sim.facts if fact["fact"] == "restored"]
+
+
 async def test_prune_after_a_while():
     async with playing("reference", prune="after:10") as sim:
         assert await sim.ids("jobs", at=12.5) == [420, 421]

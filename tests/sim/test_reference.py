@@ -75,6 +75,8 @@ async def test_expected_reads():
 async def test_the_job_beside_it_has_the_ids_between():
     async with playing("reference", at=40.0) as sim:
         assert await sim.ids("jobs/421/events") == [9303, 9305, 9306, 9307, 9308, 9309]
+        assert (await sim.get("jobs/421/events"))["next-events"]["event"] == "9310"
+        assert (await sim.get("jobs/421/nodes"))["next-events"]["event"] == "9309"
 
 
 async def test_it_can_wait_for_the_command():

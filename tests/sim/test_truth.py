@@ -1,5 +1,6 @@
 """The truth log and the API tell the same story, and the same seed tells it again."""
 
+import asyncio
 import json
 
 import pytest
@@ -98,6 +99,26 @@ async def test_the_log_is_complete_when_the_server_stops_and_holds_no_secret(tmp
         facts = [json.loads(line) for line in path.read_text().splitlines()]
     assert sum(fact["fact"] == "job" for fact in facts) == len(world.jobs) >= 3
     assert PLANTED not in path.read_text()
+
+
+async def test_facts_are_told_though_nobody_asks_and_up_to_the_last_moment(tmp_path, monkeypatch):
+    path, told = tmp_path / "truth.jsonl", asyncio.Event()
+
+    class Overheard(TruthLog):
+        def write(self, facts):
+            super().write(facts)
+            if '"fact":"job_event"' in path.read_text():
+                told.set()
+
+    with Overheard(path) as truth:
+        async with asyncio.timeout(30), served(World("storm:rate=1000"), token=None, truth=truth):
+            await told.wait()
+    monkeypatch.setattr("orchbridge.sim.serve.TICK_S", 3600.0)
+    with TruthLog(path) as truth:
+        async with served(World("storm:rate=1000"), token=None, truth=truth):
+            await asyncio.sleep(0.3)  # world time is real time here
+            assert '"fact":"job"' not in path.read_text()
+    assert '"fact":"job"' in path.read_text()
 
 
 def test_a_late_listener_is_refused():
