@@ -28,3 +28,9 @@ def token_file(tmp_path: Path) -> Path:
     path.write_text("0first1token2secret\n")
     path.chmod(0o600)
     return path
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the client's retries inside one answer follow at once."""
+    monkeypatch.setattr("orchbridge.orchestrator.client.PAUSE_S", (0.0, 0.01))

@@ -22,8 +22,8 @@ QUICK = Access("pe", "", connect_s=1.0, read_s=0.2, write_s=1.0, total_s=5.0)
 
 
 @pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchbridge.orchestrator.client.PAUSE_S", (0.0, 0.01))
+def _short(short_pauses: None) -> None:
+    """Let retries come at once."""
 
 
 async def asked(access: Access, heard: list[Asked] | None = None) -> Trouble:
