@@ -59,11 +59,9 @@ def record(
         id=f"e1:job/{key}/event/{number}",
         type="node.document.v1" if channel.endswith("state") else "job.node.finished.v1",
         subject=f"job/{key}",
-        time=NOW,
-        observed=NOW,
         epoch="e1",
         data={"number": number} if data is ... else data,
-        **more,
+        **{"time": NOW, "observed": NOW} | more,
     )
 
 

@@ -39,8 +39,8 @@ class Clients:
             await _within_limit(client._client.close())
 
     @contextlib.asynccontextmanager
-    async def consumer(self, isolation_level: str) -> AsyncIterator[AIOKafkaConsumer]:
-        """Yield a started consumer without a group, so that it disturbs nobody."""
+    async def consumer(self, isolation_level: str, limit_s: float) -> AsyncIterator[AIOKafkaConsumer]:
+        """Yield a consumer, started within the limit; it has no group, so that it disturbs nobody."""
         client = AIOKafkaConsumer(
             **self._options(),
             group_id=None,
@@ -49,7 +49,8 @@ class Clients:
             isolation_level=isolation_level,
         )
         try:
-            await self._start(client)
+            async with asyncio.timeout(limit_s):
+                await self._start(client)
             yield client
         finally:
             await _within_limit(client.stop())

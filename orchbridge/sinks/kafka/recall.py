@@ -23,7 +23,7 @@ async def committed(
     the position, because transaction markers take up offsets and yield nothing.
     """
     places, ends = await _ends(clients, topic, partitions, stall_s)
-    async with clients.consumer("read_committed") as consumer:
+    async with clients.consumer("read_committed", stall_s) as consumer:
         consumer.assign(places)
         async with asyncio.timeout(stall_s):
             await consumer.seek_to_beginning(*places)
@@ -49,7 +49,7 @@ async def committed(
 async def _ends(
     clients: Clients, topic: str, partitions: Collection[int] | None, limit_s: float
 ) -> tuple[list[TopicPartition], dict[TopicPartition, int]]:
-    async with clients.consumer("read_uncommitted") as consumer, asyncio.timeout(limit_s):
+    async with clients.consumer("read_uncommitted", limit_s) as consumer, asyncio.timeout(limit_s):
         existing = await consumer._client._wait_on_metadata(topic)  # asking for offsets first costs a pause
         places = [TopicPartition(topic, partition) for partition in sorted(partitions or existing)]
         return places, await consumer.end_offsets(places)
