@@ -76,7 +76,7 @@ def judge(truth: Iterable[Mapping[str, Any]], seen: Iterable[Seen], *, until: fl
             if fact["fact"] == "job_state" and fact["state"] in FINAL:
                 ended.add(fact["job"])
     verdict.missing = sorted(due - ids)
-    verdict.invented = sorted(id_ for id_ in ids - told if "/event/" in id_ or ":job/" in id_ and "/state/" in id_)
+    verdict.invented = sorted(id_ for id_ in ids - told if "/event/" in id_ or (":job/" in id_ and "/state/" in id_))
     verdict.events = len([id_ for id_ in ids if "/event/" in id_])
     certificates = {int(r.key): r.data for r in seen if r.type.endswith("job.summary.v1") and r.data}
     verdict.uncertified = [f"job {id_}" for id_ in sorted(ended) if not certificates.get(id_, {}).get("complete")]

@@ -15,7 +15,6 @@ from orchbridge.core.records import NODE_STATE, Record
 from orchbridge.core.redact import Rules
 from orchbridge.core.settings import StreamSettings
 from orchbridge.core.walk import Start
-
 from tests.core.server import Server
 
 FATES = ("ok", "refused", "answer_lost")

@@ -12,7 +12,6 @@ from orchbridge.core.facts import Connection
 from orchbridge.core.inventory.stream import InventoryStream
 from orchbridge.core.questions import Inventory, InventoryOf, Trouble
 from orchbridge.core.records import NODE_STATE
-
 from tests.core.live import Life, settings
 from tests.core.server import Server
 

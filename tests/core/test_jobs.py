@@ -13,7 +13,6 @@ from orchbridge.core.errors import Corrupt
 from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.questions import JobDetail, JobEvents, JobNodes, JobsPage, TaskMetadata, Trouble
 from orchbridge.core.walk import Start
-
 from tests.core.live import Life, Store, settings
 from tests.core.server import ScriptedJob, Server, simple_job
 
@@ -139,14 +138,13 @@ def test_kindness_idle_is_one_request_a_tick() -> None:
 
 def test_kindness_only_moved_jobs_are_asked_for_events() -> None:
     """With J active jobs of which K moved since the last tick: at most K + 2 requests (lists and events)."""
-    jobs = [
-        ScriptedJob(
-            id_, 0.0, [(0.0, "running")],
-            [(id_ * 100, "a.test", "node_running", 0.0, 0.0), (id_ * 100 + 1, "b.test", "node_running", 20.0 + id_, 0.0)],
-            ["a.test", "b.test"],
-        )
-        for id_ in range(1, 21)
-    ]  # fmt: skip
+
+    def active(id_: int) -> ScriptedJob:
+        first = (id_ * 100, "a.test", "node_running", 0.0, 0.0)
+        second = (id_ * 100 + 1, "b.test", "node_running", 20.0 + id_, 0.0)
+        return ScriptedJob(id_, 0.0, [(0.0, "running")], [first, second], ["a.test", "b.test"])
+
+    jobs = [active(id_) for id_ in range(1, 21)]
     life = Life(JobStream(settings("jobs")), Server(jobs))
     life.until(10.0, step=1.0)
     life.server.asked.clear()

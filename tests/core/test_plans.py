@@ -11,7 +11,6 @@ from orchbridge.core.facts import Plan, PlanEvent
 from orchbridge.core.plans.stream import PlanStream
 from orchbridge.core.questions import PlanEvents, PlanEventWhole, PlansPage, Trouble
 from orchbridge.core.walk import Start
-
 from tests.core.live import Life, settings
 from tests.core.server import Server, simple_job
 
