@@ -29,6 +29,9 @@ def code_of(error: BaseException) -> int:
     match error:
         case BaseExceptionGroup() if len(error.exceptions) == 1:
             return code_of(error.exceptions[0])
+        case BaseExceptionGroup() if error.split(OrchbridgeError)[1] is None:
+            codes = [code_of(each) for each in error.exceptions]  # all are told, the first decides
+            return codes[0]
         case ConfigError():
             say(f"orchbridge: {error.line()}")
             return CONFIGURATION

@@ -28,11 +28,14 @@ CONFIG = click.option(
 def main() -> None:
     """Carry every job, plan and node fact of Puppet Enterprise orchestrators into Kafka, exactly once.
 
+    New here? `orchbridge demo` shows it at work and needs neither. Then write a configuration file
+    (config.example.toml explains every key), `orchbridge check` it, and `orchbridge run` it.
+
     Exit codes: 0 done, 2 configuration, 3 a check failed, 69 unavailable, 70 bug, 75 cut short.
     """
 
 
-@main.command()
+@main.command(short_help="Tail the configured orchestrators into the sink.")
 @CONFIG
 def run(path: Path) -> None:
     """Tail the configured orchestrators into the sink until stopped.
@@ -50,7 +53,7 @@ def run(path: Path) -> None:
     sys.exit(run_to_end(run_bridge(settings)))
 
 
-@main.command()
+@main.command(short_help="Look at everything a run needs; print what to fix.")
 @CONFIG
 @click.option("--offline", is_flag=True, help="Look at the file alone; ask neither source nor sink.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, one object a line.")
@@ -64,19 +67,32 @@ def check(path: Path, *, offline: bool, as_json: bool) -> None:
     sys.exit(run_to_end(check_all(path, offline=offline, as_json=as_json)))
 
 
-@main.command()
-@click.option("--for", "seconds", metavar="TIME", default=None, help="End by itself after so long: 20s, 5m.")
+@main.command(short_help="See it work with nothing else installed.")
+@click.option(
+    "--for", "seconds", metavar="TIME", default=None, help="End by itself after so long: 20s, 5m; else Ctrl-C ends it."
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("demo-data"),
     show_default=True,
-    help="Where the records go, as JSON lines.",
+    help="Where the records go, as JSON lines: an absent or empty folder, or an earlier demo's, which is cleared.",
 )
-@click.option("--listen", default="127.0.0.1:0", show_default=True, help="Where metrics and the status page are.")
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    default="127.0.0.1:0",
+    show_default=True,
+    help="Where metrics and the status page are; port 0 takes a free one.",
+)
 @click.option("--seed", default=1, show_default=True, help="Another seed is another story.")
 def demo(seconds: str | None, data: Path, listen: str, seed: int) -> None:
-    """See it work with nothing else installed: simulator, bridge, JSONL sink and endpoints in one process."""
+    """See it work with nothing else installed: simulator, bridge, JSONL sink and endpoints in one process.
+
+    A live table on a terminal, plain lines elsewhere. At the end the files are read back and held
+    against what the simulator knows to have happened: 0 when every fact of every finished job is
+    there exactly once, 3 when not.
+    """
     from orchbridge.cli.demo import DemoOptions, run_demo
 
     try:
@@ -86,7 +102,7 @@ def demo(seconds: str | None, data: Path, listen: str, seed: int) -> None:
     sys.exit(run_to_end(run_demo(options)))
 
 
-@main.command()
+@main.command(short_help="Play an orchestrator on a port, to try things on.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8143, show_default=True, help="Port to listen on; 0 takes a free one.")
 @click.option(
@@ -103,7 +119,8 @@ def demo(seconds: str | None, data: Path, listen: str, seed: int) -> None:
     "--scenario",
     default="demo",
     show_default=True,
-    help="What happens: see --list. Parameters: backlog:jobs=1000,events=100.",
+    metavar="NAME[:KEY=VALUE,...]",
+    help="What happens, see --list; with parameters: backlog:jobs=1000,events=100.",
 )
 @click.option("--version", "version", default=None, help="Behave as this PE version: 2016.4 ... 2021.7.1, 2025.")
 @click.option("--seed", default=1, show_default=True, help="Another seed is another story.")
