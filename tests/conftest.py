@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,6 +15,12 @@ import pytest
 from tests.broker import Broker, NoBroker
 
 _LACK = pytest.StashKey[str]()
+
+
+@pytest.fixture(scope="session")
+def run_broker(request: pytest.FixtureRequest) -> Callable[..., AbstractContextManager[Broker]]:
+    """Run a broker of one's own: `with run_broker(listeners=..., properties=...) as broker`."""
+    return partial(_broker, request.config)
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +63,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @contextmanager
-def _broker(config: pytest.Config) -> Iterator[Broker]:
+def _broker(config: pytest.Config, **options: Any) -> Iterator[Broker]:
     """Run a broker; where none can be had skip loudly, or fail where CI must not be fooled."""
-    broker = Broker()
+    broker = Broker(**options)
     try:
         if _LACK not in config.stash:
             broker.start()

@@ -22,12 +22,13 @@ from orchbridge.core.errors import OrchbridgeError
 from tests.sinks.contract import *
 from tests.sinks.kafka_place import KafkaPlace
 
-async def main(bootstrap, prefix, owner):
+async def main(bootstrap, prefix, owner, count, size):
     async with claimed(KafkaPlace(bootstrap, prefix, transaction_timeout_s=1.0)) as lane:
         high = (await cursors(lane)).get("prod/jobs", {"high": 0})["high"]
         while True:
-            items = [record(n, str(n % 3)) for n in range(high + 1, high + 8)]
-            high += 7
+            data = {"text": "x" * int(size)}
+            items = [record(n, str(n % 3), data=data) for n in range(high + 1, high + int(count) + 1)]
+            high += int(count)
             await lane.commit(remember({"prod/jobs": head(owner, high=high)}, *items))
             print(high, flush=True)
 
@@ -43,14 +44,23 @@ def place(kafka: str, prefix: str) -> KafkaPlace:
     return KafkaPlace(kafka, prefix)
 
 
-def start(place: KafkaPlace, owner: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WRITER, place.settings.bootstrap_servers, place.prefix, owner]
+def start(place: KafkaPlace, owner: str, count: int, size: int) -> subprocess.Popen[str]:
+    """Start a process that commits `count` records of `size` bytes at a time and says how far it is."""
+    told = [place.settings.bootstrap_servers, place.prefix, owner, str(count), str(size)]
+    command = [sys.executable, "-c", WRITER, *told]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
 @pytest.fixture
 def writer(place: KafkaPlace) -> Iterator[subprocess.Popen[str]]:
-    with start(place, "first") as process:
+    with start(place, "first", 7, 10) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def slow_writer(place: KafkaPlace) -> Iterator[subprocess.Popen[str]]:
+    with start(place, "first", 600, 8_000) as process:
         yield process
         process.kill()
 
@@ -105,12 +115,13 @@ async def test_a_rival_that_claimed_but_wrote_nothing_is_no_reason_to_let_go(pla
 
 
 async def test_the_coordinators_own_abort_is_no_reason_to_let_go(
-    place: KafkaPlace, writer: subprocess.Popen[str]
+    place: KafkaPlace, slow_writer: subprocess.Popen[str]
 ) -> None:
     """A writer that sleeps through its transaction timeout finds itself fenced, by nobody."""
-    for attempt in range(1, 12):
+    writer = slow_writer
+    for attempt in range(1, 9):
         heard(writer, 1)
-        await asyncio.sleep(0.003 * attempt)  # into the next commit, which takes some 30 ms
+        await asyncio.sleep(0.02 * attempt)  # into the next commit, which takes some 150 ms
         writer.send_signal(signal.SIGSTOP)
         await asyncio.sleep(1.6)
         writer.send_signal(signal.SIGCONT)

@@ -66,9 +66,8 @@ async def describe(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str
 async def _create(admin: AIOKafkaAdminClient, needs: Sequence[Need], settings: KafkaSettings) -> None:
     factor = -1 if settings.replication_factor is None else settings.replication_factor
     # aiokafka takes "the broker's default" (-1) only together with an assignment, which may be empty.
-    new = [NewTopic(need.topic, need.partitions, factor, {}, dict(need.configs)) for need in needs]
-    if factor > 0:
-        new = [NewTopic(need.topic, need.partitions, factor, topic_configs=dict(need.configs)) for need in needs]
+    assignments: dict[int, list[int]] | None = {} if factor == -1 else None
+    new = [NewTopic(need.topic, need.partitions, factor, assignments, dict(need.configs)) for need in needs]
     response = await admin.create_topics(new)
     for topic, code, *told in response.topic_errors:
         error = for_code(code)
@@ -156,13 +155,17 @@ async def _look(admin: AIOKafkaAdminClient, need: Need, bootstrap: str) -> list[
 async def _rights(
     admin: AIOKafkaAdminClient, settings: KafkaSettings, streams: Sequence[StreamId], existing: set[str]
 ) -> list[Finding]:
-    """See whether we may use our names. Asking would create the internal topics, so ask only where they are."""
+    """See whether we may use our names.
+
+    Asking creates the broker's internal topics where there are none, and they may be hidden from
+    us; so ask where we see them, or see that orchbridge was at work before.
+    """
     asked = [(settings.group, 0, "__consumer_offsets", "consumer group")]
     asked += [(settings.transactional_id(stream), 1, "__transaction_state", "transactional id") for stream in streams]
     findings: list[Finding] = []
     for name, kind, topic, words in asked:
         subject = f"{words} {name}"
-        if topic not in existing:
+        if topic not in existing and settings.cursor_topic not in existing:
             findings.append(Finding(subject, "ok", "not seen before; the broker will tell at the first use"))
             continue
         try:
