@@ -17,7 +17,9 @@ from orchbridge import __version__
 from orchbridge.cli import wiring
 from orchbridge.cli.exits import DONE
 from orchbridge.config import Settings
-from orchbridge.core.ports import Watch
+from orchbridge.core.normalize.notices import quarantined
+from orchbridge.core.ports import StreamId, Watch
+from orchbridge.core.records import NODE_STATE, PLANS, REACHABILITY, Record
 from orchbridge.ops.app import application
 from orchbridge.ops.logs import configure
 from orchbridge.ops.metrics import Metrics
@@ -28,6 +30,9 @@ from orchbridge.orchestrator.exchange import Asked
 from orchbridge.runtime.bridge import carry_all
 from orchbridge.runtime.stop import Stop, obeying_signals
 from orchbridge.runtime.tail import Worker
+
+
+STREAM_OF = {PLANS: "plans", REACHABILITY: "inventory", NODE_STATE: "inventory"}  # the others are of jobs
 
 
 def worker_name() -> str:
@@ -68,7 +73,6 @@ async def bridge(
     for warning in settings.warnings:
         log.warning("configuration.ignored", explanation=warning)
     streams = wiring.streams_of(settings)
-    sink = wiring.sink_of(settings.sink)
     metrics = Metrics()
     watched: list[Watched] = []
     watch: OpsWatch | None = None
@@ -77,6 +81,13 @@ async def bridge(
         if watch is not None:
             watch.observed(asked)
 
+    def set_aside(record: Record, reason: str) -> Record:
+        stream = StreamId(record.instance, STREAM_OF.get(record.channel, "jobs"))
+        if watch is not None:
+            watch.quarantined(stream, "publish", reason)
+        return quarantined(record, reason)
+
+    sink = wiring.sink_of(settings.sink, set_aside)
     async with wiring.clients_of(settings, observe) as clients:
         for source in settings.sources:
             intervals = {stream.id.kind: stream.settings.poll_s for stream in streams[source.name]}

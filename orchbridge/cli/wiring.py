@@ -19,6 +19,7 @@ from orchbridge.core.normalize.notices import quarantined
 from orchbridge.core.plans.stream import PlanStream
 from orchbridge.core.ports import Sink as SinkPort
 from orchbridge.core.ports import StreamId
+from orchbridge.core.records import Record
 from orchbridge.core.redact import Rules
 from orchbridge.core.settings import StreamSettings
 from orchbridge.core.view import StreamView
@@ -122,24 +123,24 @@ def streams_of(settings: Settings) -> dict[str, list[Tail]]:
     }
 
 
-def sink_of(sink: Sink) -> SinkPort:
-    """Return the sink that the configuration names."""
+def sink_of(sink: Sink, quarantine: Callable[[Record, str], Record] = quarantined) -> SinkPort:
+    """Return the sink that the configuration names; `quarantine` makes what it puts in a refused record's place."""
     match sink:
         case Kafka():
             from orchbridge.sinks.kafka import KafkaSink
 
             codec = BinaryCodec(sink.topic_prefix, sink.type_prefix, version=__version__)
-            return KafkaSink(_kafka(sink), codec, quarantine=quarantined)
+            return KafkaSink(_kafka(sink), codec, quarantine=quarantine)
         case Jsonl():
             from orchbridge.sinks.jsonl import JsonlSettings, JsonlSink
 
             lines = StructuredCodec(sink.topic_prefix, sink.type_prefix, version=__version__)
-            return JsonlSink(JsonlSettings(sink.directory, sink.rotate_bytes), lines, quarantine=quarantined)
+            return JsonlSink(JsonlSettings(sink.directory, sink.rotate_bytes), lines, quarantine=quarantine)
         case Stdout():
             from orchbridge.sinks.stdout import StdoutSink
 
             lines = StructuredCodec(sink.topic_prefix, sink.type_prefix, version=__version__)
-            return StdoutSink(lines, sys.stdout.buffer, quarantine=quarantined)
+            return StdoutSink(lines, sys.stdout.buffer, quarantine=quarantine)
 
 
 def _kafka(sink: Kafka) -> KafkaSettings:
