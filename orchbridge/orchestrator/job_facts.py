@@ -8,7 +8,7 @@ import msgspec
 
 from orchbridge.core.facts import Job, JobEvent, NodeRow, Odd, StatusItem
 from orchbridge.orchestrator import fields
-from orchbridge.orchestrator.odd import encoded, understood
+from orchbridge.orchestrator.odd import encoded, suspicious, understood
 
 
 class _Details(msgspec.Struct, gc=False):
@@ -70,25 +70,24 @@ def job(item: bytes | msgspec.Raw) -> Job | Odd:
 
 def job_event(item: bytes | msgspec.Raw) -> JobEvent | Odd:
     """Read one event of a job. The first lines are the hot path of the whole bridge."""
+    raw = bytes(item)
     try:
         event = _EVENT.decode(item)
     except (ValueError, RecursionError):
-        return _unusual_event(bytes(item))
+        return _unusual_event(raw)
+    if suspicious(raw):
+        told = understood(raw)
+        if isinstance(told, Odd):
+            return told
+    if not 0 <= event.id <= fields.ID_MAX:
+        return Odd(raw, "an event without a usable id")
     details = event.details
-    if event.id < 0 or event.id > fields.ID_MAX:
-        return Odd(bytes(item), "an event without a usable id")
     if details is None:
-        return JobEvent(event.id, event.type, bytes(item), event.timestamp, None, None, event.message)
+        return JobEvent(event.id, event.type, raw, event.timestamp, None, None, event.message)
     detail = bytes(details.detail)
-    return JobEvent(
-        event.id,
-        event.type,
-        bytes(item),
-        event.timestamp,
-        details.node,
-        None if detail == b"null" else detail,
-        event.message,
-    )
+    if detail == b"null":
+        return JobEvent(event.id, event.type, raw, event.timestamp, details.node, None, event.message)
+    return JobEvent(event.id, event.type, raw, event.timestamp, details.node, detail, event.message)
 
 
 def node_row(item: bytes | msgspec.Raw) -> NodeRow | Odd:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+from orchbridge.core.facts import JobEvent, PlanEvent
 from orchbridge.core.questions import (
     Answer,
     Inventory,
@@ -75,9 +76,14 @@ async def _in_parts(
             return unread(body) or wire.page_around(left, items)
         if not found.found and len(part) >= AT_ONCE:
             return wire.malformed(part)
-        if cut_at and items and taken + len(left) >= cut_at:
+        if cut_at and taken + len(left) >= cut_at and _leads_on(items):
             return Page(tuple(items), paged=False, cut=True)
         await asyncio.sleep(0)
+
+
+def _leads_on(items: list[Item]) -> bool:
+    """Whether something here has an id to go on behind; else the same page would be asked for, for ever."""
+    return any(isinstance(item, JobEvent | PlanEvent) and item.id is not None for item in reversed(items))
 
 
 async def _some(left: bytes, pieces: AsyncGenerator[bytes, None], size: int) -> tuple[bytes, bool]:

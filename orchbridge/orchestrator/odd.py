@@ -7,7 +7,10 @@ from typing import Any
 import msgspec
 
 from orchbridge.core.facts import Odd
+from orchbridge.orchestrator.split import depth
 
+DEPTH_MAX = 100  # whoever walks the object later does so by recursion
+_LONG = 4_000
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -19,7 +22,25 @@ def understood(raw: bytes) -> dict[str, Any] | Odd:
         return Odd(raw, "not UTF-8")
     except (ValueError, RecursionError) as error:
         return Odd(raw, f"not JSON that can be read: {error}")
-    return told if isinstance(told, dict) else Odd(raw, f"not an object but {_kind(told)}")
+    if not isinstance(told, dict):
+        return Odd(raw, f"not an object but {_kind(told)}")
+    if _many_brackets(raw) and depth(raw) > DEPTH_MAX:
+        return Odd(raw, f"nested deeper than {DEPTH_MAX} levels")
+    return told
+
+
+def suspicious(raw: bytes) -> bool:
+    """Whether JSON whose syntax is known to be right may still not be fit for use.
+
+    A cheap look, for readers that do not decode everything: only a long item can hold a number
+    with more digits than can be read, or brackets enough to be nested too deep.
+    """
+    return len(raw) > _LONG or _many_brackets(raw)
+
+
+def _many_brackets(raw: bytes) -> bool:
+    # Taking single bytes out is several times faster than counting them.
+    return len(raw) > 2 * DEPTH_MAX and len(raw) - len(raw.replace(b"{", b"").replace(b"[", b"")) > DEPTH_MAX
 
 
 def encoded(value: Any) -> bytes:

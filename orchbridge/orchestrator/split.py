@@ -47,6 +47,18 @@ def split(body: bytes) -> Split:
     return Split(False, [], body, False)
 
 
+def depth(body: bytes) -> int:
+    """Return how deep the brackets of a JSON text are nested."""
+    level = deepest = 0
+    for token in _TOKEN.finditer(body):
+        if token[0] in b"{[":
+            level += 1
+            deepest = max(deepest, level)
+        elif token[0] in b"]}":
+            level -= 1
+    return deepest
+
+
 def _cut(body: bytes, start: int) -> Split:
     """Walk the list that begins at `start`; depth 0 is the list itself."""
     items: list[bytes] = []

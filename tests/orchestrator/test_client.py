@@ -31,7 +31,7 @@ from orchbridge.core.questions import (
 )
 from orchbridge.orchestrator import Access, Asked, Client
 from orchbridge.orchestrator.budget import Budget
-from tests.orchestrator.servers import answering, served
+from tests.orchestrator.servers import answering, http, request_head, served, tcp
 
 QUESTIONS: list[tuple[Question, str]] = [
     (JobsPage(50), "/orchestrator/v1/jobs?limit=50&offset=0&order=desc&order_by=name"),
@@ -127,6 +127,36 @@ async def test_connections_are_kept_and_never_more_than_allowed() -> None:
                 group.create_task(client.answer(JobEvents(job)))
         assert door.most == 3
         assert len(door.peers) == 3
+
+
+async def test_waiting_for_ones_turn_does_not_count_against_the_time_limit() -> None:
+    async def slow(_: Request) -> Response:
+        await asyncio.sleep(0.15)
+        return answering(JOBS)
+
+    async with served(slow) as door, Client(Access("pe", door.url, concurrency=1, total_s=0.4)) as client:
+        answers = await asyncio.gather(*(client.answer(JobEvents(job)) for job in range(4)))
+    assert all(isinstance(answer, Page) for answer in answers)
+
+
+async def test_a_proxy_is_used_where_configured_and_never_taken_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        lines.append((await request_head(reader)).split(b"\r\n")[0])
+        writer.write(http(b'{"items":[]}'))
+
+    async with tcp(proxy) as proxy_url, served(lambda _: answering(JOBS)) as door:
+        for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy_url)
+        async with Client(Access("pe", door.url)) as client:
+            await client.answer(JobDetail(7))
+        assert (len(lines), len(door.heard)) == (0, 1)
+        async with Client(Access("pe", door.url, proxy=proxy_url)) as client:
+            assert isinstance(await client.answer(JobEvents(7)), Page)
+        assert lines == [f"GET {door.url}/orchestrator/v1/jobs/7/events HTTP/1.1".encode()]
 
 
 async def test_the_request_budget_is_kept() -> None:

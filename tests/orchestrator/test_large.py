@@ -8,6 +8,7 @@ import json
 import sys
 import tracemalloc
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ def streamed(items: Iterator[bytes], before: bytes = b"", after: bytes = b"", in
 
 
 def event(number: int, padding: int = 500) -> bytes:
-    details = {"node": f"n{number}.test", "detail": {"_output": '\\"]},[{' + "x" * padding}}
+    details = {"node": f"n{number}.test", "detail": {"_output": '\\"]}}},{"' + "x" * padding}}
     return json.dumps({"id": str(number), "type": "node_finished", "details": details}).encode()
 
 
@@ -113,6 +114,16 @@ async def test_odd_events_in_a_large_page_cost_only_themselves() -> None:
         page = await ask(door.url, JobEvents(7))
     assert isinstance(page, Page)
     assert [number for number, item in enumerate(page.items) if isinstance(item, Odd)] == [5, 6]
+
+
+async def test_a_page_is_never_cut_where_nobody_could_go_on() -> None:
+    odd = (b'{"id":"x","padding":"%s"}' % (b"x" * megabytes * MEGABYTE) for megabytes in (9, 12))
+    async with served(lambda _: streamed(chain(odd, map(event, range(60_000))))) as door:
+        page = await ask(door.url, JobEvents(7))
+    assert isinstance(page, Page)
+    assert page.cut
+    assert isinstance(page.items[0], Odd)
+    assert isinstance(page.items[-1], JobEvent)
 
 
 async def test_plan_events_are_cut_the_same_way() -> None:

@@ -173,6 +173,8 @@ BAD = {
     "half a pair where nobody looks": b'{"id":"2","type":"x","details":{"detail":{"a":"\\udfff"}}}',
     "a control character": b'{"id":"2","type":"x","message":"a\x01b"}',
     "nested without end": b'{"id":"2","type":"x","details":{"detail":' + b"[" * 5000 + b"]" * 5000 + b"}}",
+    "nested deeper than any data": b'{"id":"2","type":"x","details":{"detail":' + b"[" * 200 + b"]" * 200 + b"}}",
+    "a number without end where nobody looks": b'{"id":"2","type":"x","details":{"detail":' + b"9" * 5000 + b"}}",
     "a bare word": b'{"id":"2","type":nul}',
     "a number without end": b'{"id":' + b"9" * 5000 + b',"type":"x"}',
 }
@@ -198,6 +200,14 @@ def test_huge_numbers_inside_an_event_pass_through() -> None:
     assert isinstance(event, JobEvent)
     assert event.detail is not None
     assert str(7**900).encode() in event.detail
+
+
+def test_every_event_that_is_understood_can_be_decoded_whole() -> None:
+    for nested in (b"[" * 98 + b"]" * 98, b"[{}]" * 1, b"9" * 4000, b'"' + b"[" * 500 + b'"', b"[[],[],{}]"):
+        raw = b'{"id":"2","type":"x","details":%s}' % nested
+        (event,) = page(JobEvents(7), b'{"items":[' + raw + b"]}").items
+        assert isinstance(event, JobEvent)
+        assert msgspec.json.decode(event.raw)
 
 
 def test_pretty_printed_bodies_become_one_line() -> None:
