@@ -115,6 +115,16 @@ def test_a_signal_ends_it_as_well_as_time_does(tmp_path, number):
     assert_sound(tmp_path)
 
 
+def test_a_second_signal_cuts_it(tmp_path):
+    with demo(tmp_path) as process:
+        until(process, r"jobs (\d+), finished [1-9]")
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == 75
+    assert "cut short" in err
+
+
 def test_killed_it_leaves_files_true_up_to_their_mark_and_the_next_demo_clears_them(tmp_path):
     with demo(tmp_path) as process:
         until(process, r"jobs (\d+), finished [1-9]")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -13,7 +13,7 @@ from orchbridge.core.view import RecentJob
 from orchbridge.ops.status import LIVE, PARKED, STUMBLING, Status, StreamStatus
 
 JOBS_MAX = 10
-OTHER_LINES = 17  # of the picture, all but the jobs
+OTHER_LINES = 18  # of the picture, all but the jobs
 BAR = 10
 STATES = {  # of nodes: the glyph says it, the colour repeats it
     "finished": ("█", "green"),
@@ -25,6 +25,7 @@ STATES = {  # of nodes: the glyph says it, the colour repeats it
 }
 WAITING = ("·", "dim")
 WORDS = {LIVE: "green", STUMBLING: "yellow", PARKED: "red", "finished": "green", "failed": "red", "stopped": "yellow"}
+BREAKING = '{"faults":"503,p=0.3"}'
 STEPS = " ▁▂▃▄▅▆▇█"
 
 
@@ -36,7 +37,7 @@ def draw(scene: Scene, height: int) -> RenderableType:
         _head(scene, status),
         Text(),
         _streams(status),
-        Text(),
+        _mishap(status),
         _pulse(scene, status),
         Text(),
         _jobs(views(status)["jobs"].recent[:rows]),
@@ -55,7 +56,7 @@ def _head(scene: Scene, status: Status) -> Text:
 
 
 def _streams(status: Status) -> Table:
-    table = _table(("stream", 10), ("state", 10), ("cursor", 18), ("lag", -6), ("records", -9), ("last error", 0))
+    table = _table(("stream", 10), ("state", 10), ("cursor", 18), ("lag", -6), ("records", -9), ("last error", 12))
     for source in status.sources:
         for stream in source.streams:
             table.add_row(*_stream(stream, status.now))
@@ -71,8 +72,19 @@ def _stream(stream: StreamStatus, now: float) -> tuple[RenderableType, ...]:
         Text(stream.view.cursor),
         "" if lag is None else f"{lag:.1f} s",
         f"{stream.records:,}",
-        Text("none", "dim") if told is None else Text(f"{told.message}, {now - told.at:.0f} s ago", "yellow"),
+        Text("none", "dim") if told is None else Text(f"{now - told.at:.0f} s ago", "yellow"),
     )
+
+
+def _mishap(status: Status) -> Text:
+    """Return the newest error in a line; an empty one where there is none, so that nothing jumps."""
+    told = [
+        (stream.mishap.at, f"{stream.kind}: {stream.mishap.message}")
+        for source in status.sources
+        for stream in source.streams
+        if stream.mishap is not None
+    ]
+    return Text(max(told, default=(0.0, ""))[1], "yellow", no_wrap=True, overflow="ellipsis")
 
 
 def _pulse(scene: Scene, status: Status) -> Text:
@@ -130,19 +142,15 @@ def _foot(scene: Scene) -> Table:
     table.add_row("records", escape(f"{scene.data}/*.jsonl") + (f"   warnings {escape(str(log))}" if log else ""))
     table.add_row("look", escape(shown(scene.data)))
     table.add_row("pages", f"{scene.running.address}  {scene.running.address}metrics")
+    table.add_row("break it", escape(f"curl -k {scene.simulator}/sim/knobs -d '{BREAKING}'"))
     table.add_row("stop", "Ctrl-C")
     return table
 
 
 def _table(*columns: tuple[str, int]) -> Table:
-    """Return a table of these columns; a negative width is to the right, 0 is what is left."""
+    """Return a table of these columns; a negative width is to the right."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     for name, width in columns:
-        table.add_column(
-            name,
-            width=abs(width) or None,
-            justify="right" if width < 0 else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-        )
+        justify: JustifyMethod = "right" if width < 0 else "left"
+        table.add_column(name, width=abs(width), justify=justify, no_wrap=True, overflow="ellipsis")
     return table
