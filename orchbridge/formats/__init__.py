@@ -1,0 +1,1 @@
+"""Encoders: records as messages in the formats that their readers know."""

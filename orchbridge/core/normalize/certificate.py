@@ -90,6 +90,7 @@ def summary_record(ctx: Context, job: Job | None, fields: dict[str, Any], observ
     time, data = ctx.base(stamps(job)["finished_at"] if job is not None else None, observed)
     data["job"] = ctx.about
     data |= fields
+    ctx.seal(data)
     severity = ERROR if not fields["complete"] else WARN if fields["outcome"] == "stopped" else INFO
     return Record(
         JOBS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:job/{ctx.key}/summary/{fields['revision']}",
@@ -109,6 +110,7 @@ def document_record(  # the newest of everything about one job
     data |= {"nodes": shown, "summary": summary}
     if len(nodes) > NODES_MAX:
         data["nodes_cut"] = len(nodes) - NODES_MAX
+    ctx.seal(data)
     return Record(
         JOB_STATE, ctx.origin.instance, ctx.key, f"{ctx.epoch}:job/{ctx.key}/document/{revision}",
         "job.document.v1", ctx.subject, time, observed, ctx.epoch, data, None, INFO, ctx.correlation, ctx.origin.replay,

@@ -8,7 +8,9 @@ import msgspec
 
 from orchbridge.core import times
 from orchbridge.core.redact import Rules, redact, redact_text
-from orchbridge.core.size import cut_json, cut_text
+from orchbridge.core.size import EVENT_MAX, LEAST, RAW_MAX, cut_json, cut_text
+
+PATHS_MAX = 100
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -23,7 +25,7 @@ class Origin(msgspec.Struct, frozen=True):
 class Context(msgspec.Struct, frozen=True):
     """One job's or plan's part.
 
-    about     the `job` or `plan` object of event-formats 8, encoded once
+    about     the `job` or `plan` object of event-formats 8, encoded once; `hidden`: paths redacted in it
     names     parameters known to be sensitive; `secrets`: their values where PE shows them
     unknown   the task's metadata could not be read: parameter values are hidden (fail closed)
     """
@@ -37,13 +39,18 @@ class Context(msgspec.Struct, frozen=True):
     names: frozenset[str] = frozenset()
     secrets: tuple[str, ...] = ()
     unknown: bool = False
+    hidden: tuple[str, ...] = ()
 
-    def clean(self, raw: bytes, at: str, paths: list[str]) -> bytes:
-        """Return the JSON redacted and cut; note the redacted places under the path `at`."""
+    def redacted(self, raw: bytes, at: str, paths: list[str]) -> bytes:
+        """Return the JSON without its secrets, the very bytes where it has none; note where they were under `at`."""
         done = redact(raw, self.origin.rules, self.names, unknown_params=self.unknown, secrets=self.secrets)
         if done.paths:
             paths.extend(f"${at}{path[1:]}" for path in done.paths)
-        return done.raw if len(done.raw) <= 1_000 else cut_json(done.raw)[0]
+        return done.raw
+
+    def clean(self, raw: bytes, at: str, paths: list[str]) -> bytes:
+        """Return the JSON redacted and cut."""
+        return cut_json(self.redacted(raw, at, paths), RAW_MAX)
 
     def clean_text(self, text: str | None, at: str, paths: list[str]) -> str | None:
         """Return the text redacted and cut, None for None."""
@@ -64,12 +71,28 @@ class Context(msgspec.Struct, frozen=True):
             "time_basis": "pe" if known else "observed",
         }
 
+    def seal(self, data: dict[str, Any], paths: list[str] | None = None) -> None:
+        """End the data with the places that were redacted, where there are any."""
+        if paths or self.hidden:
+            data["redacted"] = [*(paths or ()), *self.hidden][:PATHS_MAX]
 
-def pe_object(context: Context, raw: bytes, data: dict[str, Any], paths: list[str]) -> None:
-    """Put PE's own object under `data.pe`, saying so where the size ladder cut it."""
-    clean = context.clean(raw, ".pe", paths)
-    data["pe"] = msgspec.Raw(clean)
-    if len(raw) > len(clean) and clean.startswith(b'{"cut":true'):
-        data["pe_truncated"] = True
-    if paths:
-        data["redacted"] = paths[:100]
+    def seal_with_pe(self, data: dict[str, Any], redacted: bytes, paths: list[str], *, beside: int = 0) -> None:
+        """End the data with PE's own object, redacted already, and say what was done to it.
+
+        It gets the room that is left where the other fields take `beside` bytes.
+        """
+        fitting = redacted
+        if len(redacted) > LEAST:
+            fitting = cut_json(redacted, max(LEAST, EVENT_MAX - beside - len(bytes(self.about))))
+        data["pe"] = msgspec.Raw(fitting)
+        if fitting is not redacted:
+            data["pe_truncated"] = True
+        self.seal(data, paths)
+
+
+def description(text: str | None, origin: Origin, secrets: tuple[str, ...]) -> tuple[str | None, bool]:
+    """Return what a person wrote about a job or plan, redacted and cut, and whether anything was hidden."""
+    if not text:
+        return text, False
+    done, touched = redact_text(text, origin.rules, secrets)
+    return cut_text(done), touched

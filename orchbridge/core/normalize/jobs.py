@@ -8,9 +8,9 @@ import msgspec
 
 from orchbridge.core import times
 from orchbridge.core.facts import Job, JobEvent, StatusItem
-from orchbridge.core.normalize.context import Context, Origin, pe_object
+from orchbridge.core.normalize.context import Context, Origin, description
 from orchbridge.core.records import ERROR, INFO, JOB_EVENTS, JOBS, WARN, Record
-from orchbridge.core.redact import redact_text
+from orchbridge.core.size import RAW_MAX, cut_json, cut_text
 
 TERMINAL = frozenset({"finished", "failed", "stopped"})
 OUTCOMES = {"finished": "success", "stopped": "stopped"}
@@ -26,6 +26,7 @@ JOB_EVENT_TYPES = {
     "job_aborted": ("job.aborted.v1", ERROR),
     "job_finished": ("job.completed.v1", INFO),
 }
+UNRECOGNISED = ("job.event.unrecognised.v1", WARN)
 ENDED = frozenset({"finished", "failed", "errored", "skipped"})
 
 
@@ -48,7 +49,7 @@ def context(
     job: Job, origin: Origin, epoch: str, names: frozenset[str], secrets: tuple[str, ...], unknown: bool
 ) -> Context:
     """Return what all records of this job share."""
-    description = job.description and redact_text(job.description, origin.rules, secrets)[0]
+    told, hidden = description(job.description, origin, secrets)
     about = {
         "id": job.id,
         "name": job_name(job),
@@ -60,7 +61,7 @@ def context(
         "scheduled_job_id": job.scheduled_id,
         "noop": job.noop,
         "owner": {"id": job.owner.id, "login": job.owner.login},
-        "description": description,
+        "description": told,
         "url": origin.job_url.replace("{job}", str(job.id)) if origin.job_url else None,
     }
     return Context(
@@ -73,6 +74,7 @@ def context(
         names=names,
         secrets=secrets,
         unknown=unknown,
+        hidden=("$.job.description",) if hidden else (),
     )
 
 
@@ -82,26 +84,33 @@ def event_record(ctx: Context, event: JobEvent, observed: str, *, late: bool, be
     paths: list[str] = []
     subject = ctx.subject
     data["job"] = ctx.about
-    known = NODE_EVENTS.get(event.type) if event.node is not None else None
+    if event.node is not None:
+        subject = f"{subject}/node/{event.node}"
+        data["node"] = event.node
+        known = NODE_EVENTS.get(event.type)
+    else:
+        known = None
     if known is not None:
         kind, result, severity = known
-        data["node"] = event.node
         data["result"] = result
-        subject = f"{subject}/node/{event.node}"
     else:
-        kind, severity = JOB_EVENT_TYPES.get(event.type, ("job.event.unrecognised.v1", WARN))
-        if event.node is not None:
-            data["node"] = event.node
+        kind, severity = JOB_EVENT_TYPES.get(event.type, UNRECOGNISED)
     data["pe_event"] = {"id": event.id, "type": event.type, "timestamp": event.stamp}
-    data["message"] = ctx.clean_text(event.message, ".message", paths)
-    detail = ctx.clean(event.detail, ".detail", paths) if event.detail is not None else b"null"
+    pe_paths: list[str] = []
+    pe = ctx.redacted(event.raw, ".pe", pe_paths)
+    if pe is event.raw and not ctx.unknown:  # message and detail are parts of it, so neither holds a secret
+        data["message"] = event.message and cut_text(event.message)
+        detail = b"null" if event.detail is None else cut_json(event.detail, RAW_MAX)
+    else:
+        data["message"] = ctx.clean_text(event.message, ".message", paths)
+        detail = b"null" if event.detail is None else ctx.clean(event.detail, ".detail", paths)
     data["detail"] = msgspec.Raw(detail)
     if known is not None:
         data["duration_s"] = _since(began, event.stamp) if result != "started" else None
         _lift(data, detail, failed=severity == ERROR)
     if late:
         data["late"] = True
-    pe_object(ctx, event.raw, data, paths)
+    ctx.seal_with_pe(data, pe, paths + pe_paths, beside=len(detail) + 6 * len(event.message or ""))
     return Record(
         JOB_EVENTS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:job/{ctx.key}/event/{event.id}", kind, subject,
         time, observed, ctx.epoch, data, event.id, severity, ctx.correlation, ctx.origin.replay,
@@ -137,12 +146,12 @@ def _error(detail: dict[str, Any]) -> dict[str, Any] | None:
         return {"kind": None, "message": error, "exit_code": None}
     if not isinstance(error, dict):
         return None
-    details = error.get("details")
+    kind, message, details = error.get("kind"), error.get("msg"), error.get("details")
     code = details.get("exit_code", details.get("exitcode")) if isinstance(details, dict) else None
     return {
-        "kind": error.get("kind"),
-        "message": error.get("msg"),
-        "exit_code": code if isinstance(code, int) else None,
+        "kind": kind if isinstance(kind, str) else None,
+        "message": message if isinstance(message, str) else None,
+        "exit_code": code if isinstance(code, int) and not isinstance(code, bool) else None,
     }
 
 
@@ -175,7 +184,7 @@ def state_record(  # one stretch of one job
         data |= stamps(job)
         data["outcome"] = outcome(item.state)
         severity = {"success": INFO, "stopped": WARN}.get(data["outcome"], ERROR)
-    pe_object(ctx, job.raw, data, paths)
+    ctx.seal_with_pe(data, ctx.redacted(job.raw, ".pe", paths), paths)
     return Record(
         JOBS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:job/{ctx.key}/state/{name}", "job.state.changed.v1",
         ctx.subject, time, observed, ctx.epoch, data, None, severity, ctx.correlation, ctx.origin.replay,
@@ -194,11 +203,11 @@ def stamps(job: Job) -> dict[str, Any]:
     began, ran, ended = times.seconds(created), times.seconds(started), times.seconds(finished)
     duration = job.duration
     if duration is None and began is not None and ended is not None:
-        duration = ended - began
+        duration = round(ended - began, 3)
     return {
         "created_at": created,
         "started_at": started,
         "finished_at": finished,
         "duration_s": duration,
-        "queue_s": max(0.0, ran - began) if began is not None and ran is not None else None,
+        "queue_s": max(0.0, round(ran - began, 3)) if began is not None and ran is not None else None,
     }

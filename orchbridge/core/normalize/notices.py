@@ -13,7 +13,7 @@ from orchbridge.core.records import ERROR, NOTICES, QUARANTINE, WARN, Record
 from orchbridge.core.redact import redact, redact_text
 from orchbridge.core.size import cut_text
 
-ORIGINAL_MAX = 16_000
+ORIGINAL_MAX = 8_000
 
 
 def notice(  # what happened, to what, and what a person should do
@@ -46,11 +46,11 @@ def odd_record(origin: Origin, epoch: str, subject: str, key: str, odd: Odd, obs
     """Return the quarantine record of an item of PE's that could not be understood."""
     try:
         original = redact(odd.raw, origin.rules, frozenset(), unknown_params=True).raw.decode()
-    except ValueError:  # not JSON, or not UTF-8
-        original = redact_text(odd.raw.decode("utf-8", "backslashreplace"), origin.rules, ())[0]
+    except ValueError:  # not JSON, or not UTF-8: its bytes survive as lone surrogates
+        original = redact_text(odd.raw.decode("utf-8", "surrogateescape"), origin.rules, ())[0]
     about = f"{epoch}:{subject}/event/{odd_id(odd)}"
     return _quarantine(
-        origin.instance, key, about, epoch, observed, "normalize", odd.reason, original, None, len(odd.raw)
+        origin.instance, key, about, epoch, observed, "normalize", odd.reason, cut_text(original), None, len(odd.raw)
     )
 
 
@@ -59,11 +59,15 @@ def quarantined(record: Record, reason: str) -> Record:
 
     Its data is already redacted; only its head is kept, with size and digest, so that it fits.
     """
-    encoded = msgspec.json.encode(record.data)
-    head = base64.b64encode(encoded[: ORIGINAL_MAX // 2]).decode()
-    original = f"base64 of the first bytes: {head}; sha256 of all: {hashlib.sha256(encoded).hexdigest()}"
+    try:
+        encoded = msgspec.json.encode(record.data)
+    except (ValueError, TypeError, OverflowError, RecursionError, msgspec.MsgspecError):
+        encoded = repr(record.data).encode("utf-8", "backslashreplace")
+    head = encoded[:ORIGINAL_MAX].decode("utf-8", "ignore")
+    if len(head) < len(encoded):
+        head = f"{head}\n[cut here, sha256 of all {len(encoded)} bytes: {hashlib.sha256(encoded).hexdigest()}]"
     return _quarantine(
-        record.instance, record.key, record.id, record.epoch, record.observed, "publish", reason, original,
+        record.instance, record.key, record.id, record.epoch, record.observed, "publish", reason, head,
         record.type, len(encoded),
     )  # fmt: skip
 
@@ -80,9 +84,14 @@ def _quarantine(  # one field each
         "reason": reason,
         "stage": stage,
         "original_type": original_type,
-        "original": cut_text(original) if stage == "normalize" else original,
+        "original": original,
         "size": size,
     }
+    try:
+        original.encode()
+    except UnicodeEncodeError:  # it stands for bytes that are no text
+        data["original"] = base64.b64encode(original.encode("utf-8", "surrogateescape")).decode()
+        data["encoding"] = "base64"
     headers = (
         ("__connect.errors.stage", stage.upper()),
         ("__connect.errors.exception.class.name", "orchbridge.Quarantined"),

@@ -8,9 +8,8 @@ import msgspec
 
 from orchbridge.core import times
 from orchbridge.core.facts import Plan, PlanEvent
-from orchbridge.core.normalize.context import Context, Origin, pe_object
+from orchbridge.core.normalize.context import Context, Origin, description
 from orchbridge.core.records import ERROR, INFO, PLANS, WARN, Record
-from orchbridge.core.redact import redact_text
 
 TERMINAL = frozenset({"success", "failure"})
 STEPS = {
@@ -26,36 +25,39 @@ def terminal(plan: Plan) -> bool:
 
 def context(plan: Plan, origin: Origin, epoch: str, names: frozenset[str], secrets: tuple[str, ...]) -> Context:
     """Return what all records of this plan share."""
-    description = plan.description and redact_text(plan.description, origin.rules, secrets)[0]
+    told, hidden = description(plan.description, origin, secrets)
     about = {
         "id": plan.id,
         "name": plan.name,
         "environment": plan.environment,
         "owner": {"id": plan.owner.id, "login": plan.owner.login},
         "scheduled_job_id": plan.scheduled_id,
-        "description": description,
+        "description": told,
     }
     name = f"plan/{plan.id}"
     raw = msgspec.Raw(msgspec.json.encode(about))
-    return Context(origin, epoch, name, str(plan.id), name, raw, names, secrets)
+    paths = ("$.plan.description",) if hidden else ()
+    return Context(origin, epoch, name, str(plan.id), name, raw, names, secrets, hidden=paths)
 
 
 def state_record(  # one state of one plan
     ctx: Context, plan: Plan, state: str, previous: str | None, entered: str | None, observed: str
 ) -> Record:
-    """Return the record of one state having been entered; a terminal one carries result and child jobs."""
+    """Return the record of one state having been entered; a terminal one carries stamps, outcome and result."""
     time, data = ctx.base(entered, observed)
     paths: list[str] = []
-    data |= {"plan": ctx.about, "state": state, "previous": previous}
+    data |= {"plan": ctx.about, "state": state, "previous": previous, "child_jobs": list(plan.children or ())}
+    data["result"] = None
     severity = INFO
+    result = b""
     if state == plan.state and terminal(plan):
         data |= _stamps(plan)
         data["outcome"] = "success" if state == "success" else "failure"
-        data["child_jobs"] = list(plan.children or ())
-        result = ctx.clean(plan.result, ".result", paths) if plan.result is not None else b"null"
-        data["result"] = msgspec.Raw(result)
+        if plan.result is not None:
+            result = ctx.clean(plan.result, ".result", paths)
+            data["result"] = msgspec.Raw(result)
         severity = INFO if state == "success" else ERROR
-    pe_object(ctx, plan.raw, data, paths)
+    ctx.seal_with_pe(data, ctx.redacted(plan.raw, ".pe", paths), paths, beside=len(result))
     return Record(
         PLANS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:plan/{ctx.key}/state/{state}", "plan.state.changed.v1",
         ctx.subject, time, observed, ctx.epoch, data, None, severity, ctx.correlation, ctx.origin.replay,
@@ -67,7 +69,7 @@ def _stamps(plan: Plan) -> dict[str, Any]:
     duration = plan.duration
     began, ended = times.seconds(plan.created), times.seconds(finished)
     if duration is None and began is not None and ended is not None:
-        duration = ended - began
+        duration = round(ended - began, 3)
     return {"created_at": plan.created, "finished_at": finished, "duration_s": duration}
 
 
@@ -87,20 +89,22 @@ def event_record(ctx: Context, event: PlanEvent, name: str, observed: str, *, la
     elif event.type in ENDS:
         kind, severity = ENDS[event.type]
     data["message"] = ctx.clean_text(event.message, ".message", paths)
-    data["result"] = _result(ctx, event, paths)
+    result = _result(ctx, event, paths)
+    data["result"] = None if result is None else msgspec.Raw(result)
     if late:
         data["late"] = True
-    pe_object(ctx, event.raw, data, paths)
+    beside = len(result or b"") + 6 * len(event.message or "")
+    ctx.seal_with_pe(data, ctx.redacted(event.raw, ".pe", paths), paths, beside=beside)
     return Record(
         PLANS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:plan/{ctx.key}/event/{name}", kind,
         ctx.subject, time, observed, ctx.epoch, data, event.id, severity, ctx.correlation, ctx.origin.replay,
     )  # fmt: skip
 
 
-def _result(ctx: Context, event: PlanEvent, paths: list[str]) -> msgspec.Raw | None:
+def _result(ctx: Context, event: PlanEvent, paths: list[str]) -> bytes | None:
     if event.type not in ENDS or event.details is None:
         return None
     details = msgspec.json.decode(event.details)
     if not isinstance(details, dict) or "result" not in details:
         return None
-    return msgspec.Raw(ctx.clean(msgspec.json.encode(details["result"]), ".result", paths))
+    return ctx.clean(msgspec.json.encode(details["result"]), ".result", paths)
