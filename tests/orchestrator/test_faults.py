@@ -235,6 +235,7 @@ async def test_a_compressed_answer_is_read() -> None:
         (b"", "gzip"),
         (BODY, "br"),
     ],
+    ids=["torn", "not packed", "trailing", "empty", "unknown"],
 )
 async def test_a_compression_that_is_broken_or_unknown_is_malformed(body: bytes, encoding: str) -> None:
     async with served(lambda _: answering(body, content_encoding=encoding)) as door:
