@@ -31,7 +31,6 @@ from orchbridge.runtime.bridge import carry_all
 from orchbridge.runtime.stop import Stop, obeying_signals
 from orchbridge.runtime.tail import Worker
 
-
 STREAM_OF = {PLANS: "plans", REACHABILITY: "inventory", NODE_STATE: "inventory"}  # the others are of jobs
 
 
