@@ -23,6 +23,8 @@ from orchbridge.core.records import (
 
 Quarantine: TypeAlias = Callable[[Record, str], Record]
 
+_ASCII_MAX = 16_000
+
 _ALWAYS = (QUARANTINE, NOTICES)
 _JOBS = (JOBS, JOB_EVENTS, JOB_STATE, *_ALWAYS)
 _BY_KIND = {
@@ -55,7 +57,24 @@ def encode(record: Record, codec: Codec, quarantine: Quarantine) -> Message:
     try:
         return codec.encode(record)
     except (ValueError, TypeError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        return codec.encode(quarantine(record, f"cannot be encoded: {type(error).__name__}: {error}"))
+        return codec.encode(quarantine(_plain(record), f"cannot be encoded: {type(error).__name__}: {error}"))
+
+
+def _plain(record: Record) -> Record:
+    """Return the record with everything in ASCII, so that no second attempt can fail as the first did."""
+    return msgspec.structs.replace(
+        record,
+        key=_ascii(record.key),
+        id=_ascii(record.id),
+        subject=_ascii(record.subject),
+        correlation=None if record.correlation is None else _ascii(record.correlation),
+        data={"unencodable": ascii(record.data)[:_ASCII_MAX]},
+        headers=(),
+    )
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 def of_stream(stream: StreamId, key: str) -> bool:

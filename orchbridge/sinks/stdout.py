@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import BinaryIO
 
@@ -18,12 +19,12 @@ class StdoutSink:
     """One structured event a line, in the order of the batches.
 
     It has no memory: `recall` yields nothing, so every start begins where the configuration
-    says, and what a crash cuts off or repeats nobody can tell. `out` should be unbuffered.
+    says, and what a crash cuts off or repeats nobody can tell.
     """
 
     def __init__(self, codec: Codec, out: BinaryIO, *, quarantine: Quarantine) -> None:
         self._codec = codec
-        self._out = out
+        self._out: BinaryIO = getattr(out, "raw", out)  # a buffer's lock, held by a stuck writer, would break the exit
         self._quarantine = quarantine
         self._turn = threading.Lock()
         self._broken = False
@@ -62,7 +63,10 @@ class StdoutSink:
             rest = memoryview(data)
             try:
                 while rest:
-                    rest = rest[self._out.write(rest) or 0 :]
+                    written = self._out.write(rest)
+                    if written is None:  # not ready, where somebody made it non-blocking
+                        time.sleep(0.01)
+                    rest = rest[written or 0 :]
                 self._out.flush()
             except (OSError, ValueError) as error:
                 self._broken = True

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.conn import create_conn
+from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError
 
 from orchbridge.core.errors import ConfigError, OrchbridgeError
@@ -78,24 +78,23 @@ class Clients:
         try:
             await client.start()
         except KafkaError as error:
-            raise await self._why(error) from error
+            found = await self._why()
+            if found is None:
+                raise
+            raise found from error
 
-    async def _why(self, error: KafkaError) -> OrchbridgeError | KafkaError:
+    async def _why(self) -> OrchbridgeError | None:
         """aiokafka only says that no broker answered; knock once more to learn what it says to us."""
-        options = self._options()
-        for address in self._settings.bootstrap_servers.split(","):
-            host, _, port = address.strip().rpartition(":")
-            options = options | {"max_idle_ms": None}
-            for name in ("bootstrap_servers", "enable_idempotence"):
-                options.pop(name, None)
+        options = {name: value for name, value in self._options().items() if name != "bootstrap_servers"}
+        for host, port, _ in collect_hosts(self._settings.bootstrap_servers):
             try:
                 async with asyncio.timeout(STOP_S):
-                    (await create_conn(host.strip("[]"), int(port), **options)).close()
+                    (await create_conn(host, port, **options)).close()
             except (KafkaError, OSError, TimeoutError) as cause:
-                found = meaning(cause, f"Kafka at {address.strip()}")
+                found = meaning(cause, f"Kafka at {host}:{port}")
                 if found is not None:
                     return found
-        return error
+        return None
 
     def _options(self) -> dict[str, Any]:
         if self._common is None:
