@@ -51,7 +51,8 @@ NAMES = st.sampled_from([frozenset[str](), frozenset({"x"}), frozenset({"hunter2
 
 @settings(max_examples=300, deadline=None)
 @given(
-    detail=DETAILS | st.just({"options": {"params": {"a": "b"}}}), message=TEXTS, keys=KEYS, secrets=SECRETS, names=NAMES, unknown=st.booleans(), ascii_=st.booleans()
+    detail=DETAILS | st.just({"options": {"params": {"a": "b"}}}), message=TEXTS, keys=KEYS, secrets=SECRETS,
+    names=NAMES, unknown=st.booleans(), ascii_=st.booleans(),
 )  # fmt: skip
 def test_one_scan_is_as_good_as_three(  # one name for each thing that varies
     detail: object, message: str, keys: tuple[str, ...], secrets: tuple[str, ...], names: frozenset[str],

@@ -1,0 +1,1 @@
+"""Measurements: `make bench`. They report, and fail only where records are missing."""
