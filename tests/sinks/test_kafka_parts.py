@@ -19,7 +19,7 @@ from orchbridge.formats.cloudevents import BinaryCodec
 from orchbridge.sinks.kafka import KafkaSettings, cursor_partition
 from orchbridge.sinks.kafka.clients import tls
 from orchbridge.sinks.kafka.fitting import owner
-from orchbridge.sinks.kafka.packing import Packed, Parcel, pack, partition_for, size
+from orchbridge.sinks.kafka.packing import Packed, Packer, Parcel, partition_for, size
 from orchbridge.sinks.kafka.suspects import Suspects
 from orchbridge.sinks.kafka.topics import Topic, judge, required
 
@@ -33,7 +33,9 @@ def parcel(number: int, partition: int = 0, bytes_: int = 10, *, suspect: bool =
 
 
 def packed(parcels: list[Parcel], per_batch: int = 1) -> list[Packed]:
-    return pack(parcels, lambda: BatchBuilder(FULL, 0, is_transactional=1), FULL, per_batch)
+    packer = Packer(lambda: BatchBuilder(FULL, 0, is_transactional=1), FULL, per_batch)
+    full = [packer.add(item) for item in parcels]
+    return [batch for batch in full if batch is not None] + packer.rest()
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20_000), st.booleans()), max_size=60))
@@ -49,9 +51,11 @@ def test_packing_keeps_every_message_once_and_in_order(load: list[tuple[int, int
         assert len(batch.ids) == 1 or not any(load[int(id_ or 0)][2] for id_ in batch.ids), "suspects travel alone"
 
 
-def test_partitions_take_turns() -> None:
-    batches = packed([parcel(n, n % 2, 9_000) for n in range(6)])
-    assert [batch.partition for batch in batches] == [0, 1, 0, 1, 0, 1]
+def test_a_batch_is_handed_out_as_soon_as_it_is_full() -> None:
+    packer = Packer(lambda: BatchBuilder(FULL, 0, is_transactional=1), FULL, 1)
+    handed = [packer.add(parcel(n, n % 2, 7_000)) for n in range(6)]
+    assert [batch and batch.ids for batch in handed] == [None, None, None, None, ("0", "2"), ("1", "3")]
+    assert [batch.ids for batch in packer.rest()] == [("4",), ("5",)]
 
 
 def test_a_small_topic_gets_small_batches() -> None:

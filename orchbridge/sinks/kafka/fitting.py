@@ -16,6 +16,8 @@ from orchbridge.sinks.kafka.suspects import Suspects
 from orchbridge.sinks.kafka.topics import Topic
 from orchbridge.sinks.needs import Quarantine, encode
 
+HEADERS_MAX = 32_768  # far more than key and headers ever have; saves measuring nearly every record
+
 
 class Fitting:
     """Measures before anything is sent; what does not fit is replaced by its quarantine record."""
@@ -34,7 +36,7 @@ class Fitting:
         if reason is None:
             message = encode(record, self._codec, self._quarantine)
             room = self.room(message.topic)
-            if size(message) <= room:
+            if len(message.value or b"") < room // 2 - HEADERS_MAX or size(message) <= room:
                 return message
             reason = f"too large: {size(message)} bytes where topic {message.topic} takes {room}"
         message = self._codec.encode(self._quarantine(record, reason))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeAlias
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.errors import Fenced, OrchbridgeError, Refused, SinkLost
@@ -15,13 +15,16 @@ from orchbridge.core.ports import Codec, Recalled, StreamId
 from orchbridge.sinks.kafka.clients import Clients
 from orchbridge.sinks.kafka.errors import DOUBT, MAYBE_FENCED, RECORD_LEVEL, chain, meaning
 from orchbridge.sinks.kafka.fitting import Fitting, owner
-from orchbridge.sinks.kafka.packing import Packed, Parcel, cursor_partition, pack, partition_for
+from orchbridge.sinks.kafka.packing import Packed, Packer, Parcel, cursor_partition, partition_for
 from orchbridge.sinks.kafka.recall import committed
 from orchbridge.sinks.kafka.settings import KafkaSettings
 from orchbridge.sinks.kafka.suspects import Suspects
 from orchbridge.sinks.needs import of_stream
 
 STAMP_S = 5.0
+_Sent: TypeAlias = tuple[Packed, "asyncio.Future[Any]"]
+
+TURN = 200  # records encoded before others get a turn
 
 
 class Memory:
@@ -89,6 +92,8 @@ class KafkaLane:
         self._suspects = suspects
         self._commit_limit_s = settings.commit_limit_s
         self._batch_bytes = settings.max_batch_size
+        self._cursor_topic = settings.cursor_topic
+        self._home = cursor_partition(stream.name)
         self._owner: str | None = None  # the owner stamp committed last, as far as this lane knows
         self.dead = False
 
@@ -113,9 +118,8 @@ class KafkaLane:
         self.dead = True  # until the outcome is known; what is cancelled here may still happen there
         try:
             async with asyncio.timeout(self._commit_limit_s):
-                parcels = await self._parcels(batch)
-                await self._producer.begin_transaction()
-                await self._publish(self._packed(parcels))
+                await self._begin()
+                await self._publish(batch)
                 await self._producer.commit_transaction()
         except DOUBT as error:
             raise await self._judge(error) from error
@@ -123,41 +127,58 @@ class KafkaLane:
         self._owner = owner(batch.documents.get(self._stream.name)) or self._owner
         self.dead = False
 
-    async def _parcels(self, batch: Batch) -> list[Parcel]:
-        """Return the batch as messages with their partitions, cursor documents last."""
+    async def _begin(self) -> None:
+        """Begin, and have the cursor's partition announced while the batch is still being encoded.
+
+        The coordinator takes nothing new until the last transaction's markers are written, which
+        would otherwise be waited for in idleness.
+        """
+        await self._producer.begin_transaction()
+        home = TopicPartition(self._cursor_topic, self._home)
+        self._producer._txn_manager.maybe_add_partition_to_txn(home)
+
+    async def _publish(self, batch: Batch) -> None:
+        """Send everything, cursor documents last, and see it arrive: a commit does not notice a batch that failed.
+
+        Full batches travel while the next ones are encoded.
+        """
+        packer = Packer(self._producer.create_batch, self._batch_bytes, self._suspects.per_batch)
+        sent: list[_Sent] = []
         counts: dict[str, int] = {}
-        parcels: list[Parcel] = []
-        for record in batch.records:
+        for number, record in enumerate(batch.records):
+            if number % TURN == 0:
+                await asyncio.sleep(0)
             message = self._fitting.message(record, self._suspects)
             if message.topic not in counts:
                 counts[message.topic] = len(await self._producer.partitions_for(message.topic))
             partition = partition_for(message.key, counts[message.topic])
             suspect = self._suspects.suspect(record.id)
-            parcels.append(Parcel(message, partition, self._fitting.room(message.topic), record.id, suspect))
-        home = cursor_partition(self._stream.name)
+            full = packer.add(Parcel(message, partition, self._fitting.room(message.topic), record.id, suspect))
+            if full is not None:
+                sent.append(await self._send(full))
         for key, value in batch.documents.items():
             message = self._fitting.document(key, value)
-            parcels.append(Parcel(message, home, self._fitting.room(message.topic)))
-        return parcels
+            full = packer.add(Parcel(message, self._home, self._fitting.room(message.topic)))
+            if full is not None:
+                sent.append(await self._send(full))
+        for packed in packer.rest():
+            sent.append(await self._send(packed))
+        await self._arrival(sent)
 
-    def _packed(self, parcels: Iterable[Parcel]) -> list[Packed]:
-        return pack(parcels, self._producer.create_batch, self._batch_bytes, self._suspects.per_batch)
+    async def _send(self, packed: Packed) -> _Sent:
+        future = await self._producer.send_batch(packed.builder, packed.topic, partition=packed.partition)
+        future.add_done_callback(_heard)
+        return packed, future
 
-    async def _publish(self, batches: Iterable[Packed]) -> None:
-        """Send every batch and see each one arrive: a commit alone does not notice a batch that failed."""
-        sent: list[tuple[Packed, asyncio.Future[Any]]] = []
-        for batch in batches:
-            future = await self._producer.send_batch(batch.builder, batch.topic, partition=batch.partition)
-            future.add_done_callback(_heard)
-            sent.append((batch, future))
-        for batch, future in sent:
+    async def _arrival(self, sent: Iterable[_Sent]) -> None:
+        for packed, future in sent:
             try:
                 await future
             except RECORD_LEVEL as error:
-                if not self._suspects.accuse(batch.ids, f"refused by the broker: {error}"):
+                if not self._suspects.accuse(packed.ids, f"refused by the broker: {error}"):
                     raise Refused(
-                        f"topic {batch.topic} takes neither a record nor what stands for it: {error}",
-                        hint=f"look at max.message.bytes and the message.timestamp settings of {batch.topic}",
+                        f"topic {packed.topic} takes neither a record nor what stands for it: {error}",
+                        hint=f"look at max.message.bytes and the message.timestamp settings of {packed.topic}",
                     ) from error
                 raise
 

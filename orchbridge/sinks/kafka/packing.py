@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
@@ -19,8 +19,7 @@ _HEADER_OVERHEAD = 10
 _slots: dict[tuple[bytes, int], int] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(msgspec.Struct, frozen=True):
     """A message for a partition whose topic takes batches of `room` bytes.
 
     `id` names its record, None for a cursor document; a `suspect` travels with few others.
@@ -64,27 +63,35 @@ def size(message: Message) -> int:
     return _OVERHEAD + len(message.key) + len(message.value or b"") + headers
 
 
-def pack(
-    parcels: Iterable[Parcel], new_batch: Callable[[], BatchBuilder], batch_bytes: int, suspects_per_batch: int
-) -> list[Packed]:
-    """Return batches of at most `batch_bytes` in the order in which they are to be sent: per partition as given.
+class Packer:
+    """Fills one batch per partition; a batch that takes no more is handed out, to be sent while the next one fills.
 
-    The first batch of every partition comes first, then every second one, so that no partition
-    waits for another's whole load.
+    `batch_bytes` is where the builders themselves say no; at most `suspects_per_batch` suspects
+    travel together, and never with others.
     """
-    open_batches: dict[tuple[str, int], _Open] = {}
-    closed: defaultdict[tuple[str, int], list[Packed]] = defaultdict(list)
-    for parcel in parcels:
+
+    def __init__(self, new_batch: Callable[[], BatchBuilder], batch_bytes: int, suspects_per_batch: int) -> None:
+        self._new_batch = new_batch
+        self._batch_bytes = batch_bytes
+        self._suspects_per_batch = suspects_per_batch
+        self._open: dict[tuple[str, int], _Open] = {}
+
+    def add(self, parcel: Parcel) -> Packed | None:
+        """Take a parcel; return the batch that had no room for it any more, if so."""
         place = (parcel.message.topic, parcel.partition)
-        batch = open_batches.get(place)
-        if batch is None or not batch.takes(parcel, suspects_per_batch):
-            if batch is not None:
-                closed[place].append(batch.close(place))
-            batch = open_batches[place] = _Open(new_batch(), parcel.suspect, batch_bytes)
-            batch.takes(parcel, suspects_per_batch)
-    for place, batch in open_batches.items():
-        closed[place].append(batch.close(place))
-    return _in_turns(list(closed.values()))
+        batch = self._open.get(place)
+        if batch is not None and batch.takes(parcel, self._suspects_per_batch):
+            return None
+        full = None if batch is None else batch.close(place)
+        batch = self._open[place] = _Open(self._new_batch(), parcel.suspect, self._batch_bytes)
+        batch.takes(parcel, self._suspects_per_batch)
+        return full
+
+    def rest(self) -> list[Packed]:
+        """Return the batches that are not full."""
+        found = [batch.close(place) for place, batch in self._open.items()]
+        self._open.clear()
+        return found
 
 
 class _Open:
@@ -113,8 +120,3 @@ class _Open:
     def close(self, place: tuple[str, int]) -> Packed:
         self._builder.close()
         return Packed(*place, self._builder, tuple(self._ids))
-
-
-def _in_turns(rows: Sequence[Sequence[Packed]]) -> list[Packed]:
-    longest = max(map(len, rows), default=0)
-    return [row[turn] for turn in range(longest) for row in rows if turn < len(row)]
