@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 FINAL = {"finished", "failed", "stopped"}
+NODE_ENDS = {"node_finished", "node_failed", "node_errored", "node_skipped"}
+OLD_STATES = {"stopping": "running", "stopped": "failed"}  # servers before 2017.3 know no stopping
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,12 @@ class Verdict:
     invented: list[str] = field(default_factory=list)
     disordered: list[str] = field(default_factory=list)
     uncertified: list[str] = field(default_factory=list)
+    untrue: list[str] = field(default_factory=list)
     events: int = 0
 
     @property
     def well(self) -> bool:
-        return not (self.missing or self.twice or self.invented or self.disordered or self.uncertified)
+        return not any(found for found in vars(self).values() if isinstance(found, list))
 
     def __str__(self) -> str:
         lines = (
@@ -46,6 +50,26 @@ class Verdict:
             if isinstance(found, list) and found
         )
         return "; ".join(lines) or f"all is well, {self.events} events"
+
+
+@dataclass
+class Tale:
+    """One job or plan of one history: a restored server gives its id to another, pruning ends it unread."""
+
+    name: str
+    nodes: tuple[str, ...] = ()
+    told: list[tuple[str, float]] = field(default_factory=list)  # ("event/12" or "state/running", when)
+    ends: dict[str, str] = field(default_factory=dict)  # node -> the event that ended it
+    excused: bool = False
+    undone: bool = False
+    over: bool = False
+
+    def due(self, until: float | None) -> set[str]:
+        return {name for name, at in self.told if (until is None or at <= until) and name != "state/pending"}
+
+    @property
+    def states(self) -> list[str]:
+        return [name for name, _ in self.told if name.startswith("state/")]
 
 
 def facts(path: Path) -> list[dict[str, Any]]:
@@ -57,55 +81,225 @@ def facts(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def judge(truth: Iterable[Mapping[str, Any]], seen: Iterable[Seen], *, until: float | None = None) -> Verdict:
-    """Compare; with `until` only facts at or before that world time have to be there (later ones may be)."""
+def tales(
+    truth: Iterable[Mapping[str, Any]], renamed: Mapping[str, str] | None = None, until: float | None = None
+) -> dict[str, list[Tale]]:
+    """Return what befell each job and plan (`job/7`), one tale for each time its id was given out."""
+    told: dict[str, list[Tale]] = defaultdict(list)
+    for fact in truth:
+        match fact["fact"]:
+            case "job" | "plan" as kind:
+                name = f"{kind}/{fact['id']}"
+                told[name].append(Tale(name, tuple(fact.get("nodes", ()))))
+            case "job_state" | "plan_state" as what:
+                kind = what.removesuffix("_state")
+                tale = told[f"{kind}/{fact[kind]}"][-1]
+                _enter(tale, (renamed or {}).get(fact["state"], fact["state"]), fact["at"])
+                in_time = until is None or fact["at"] <= until
+                tale.over = tale.over or (in_time and fact["state"] in {*FINAL, "success", "failure"})
+            case "job_event" | "plan_event" as what:
+                kind = what.removesuffix("_event")
+                tale = told[f"{kind}/{fact[kind]}"][-1]
+                tale.told.append((f"event/{fact['id']}", fact["at"]))
+                if fact["type"] in NODE_ENDS:
+                    tale.ends[fact["node"]] = f"event/{fact['id']}"
+            case "pruned" | "restored" as what:
+                for kind in ("job", "plan"):
+                    for id_ in fact[f"{kind}s"]:
+                        tale = told[f"{kind}/{id_}"][-1]
+                        tale.excused, tale.undone = True, what == "restored"
+    return told
+
+
+def _enter(tale: Tale, state: str, at: float) -> None:
+    again = sum(name.split("/")[1] == state for name in tale.states)
+    if again and tale.name.startswith("plan/"):
+        return  # an old server's pending, which was called running as well
+    tale.told.append((f"state/{state}" + (f"/{again + 1}" if again else ""), at))
+
+
+def judge(
+    truth: Iterable[Mapping[str, Any]],
+    seen: Iterable[Seen],
+    *,
+    until: float | None = None,
+    renamed: Mapping[str, str] | None = None,
+    plans: bool = True,
+    unreadable: frozenset[int] = frozenset(),
+) -> Verdict:
+    """Compare; with `until` only facts at or before that world time have to be there (later ones may be).
+
+    Every tale has to be whole in one epoch; what another epoch says of it has to be true as well.
+    `renamed` maps states an old server does not know, `plans` says whether it has any, and
+    `unreadable` jobs may be certified as incomplete, without their events.
+    """
     verdict = Verdict()
     seen = list(seen)
     verdict.twice = [id_ for id_, count in Counter(record.id for record in seen).items() if count > 1]
-    ids = {record.id for record in seen}
-    told: set[str] = set()
-    due: set[str] = set()
-    ended: set[int] = set()
-    for fact in truth:
-        name = _name(fact)
-        if name is None:
-            continue
-        told.add(name)
-        if until is None or fact["at"] <= until:
-            due.add(name)
-            if fact["fact"] == "job_state" and fact["state"] in FINAL:
-                ended.add(fact["job"])
-    verdict.missing = sorted(due - ids)
-    verdict.invented = sorted(id_ for id_ in ids - told if "/event/" in id_ or (":job/" in id_ and "/state/" in id_))
-    verdict.events = len([id_ for id_ in ids if "/event/" in id_])
-    certificates = {int(r.key): r.data for r in seen if r.type.endswith("job.summary.v1") and r.data}
-    verdict.uncertified = [f"job {id_}" for id_ in sorted(ended) if not certificates.get(id_, {}).get("complete")]
-    verdict.disordered = _disordered(seen)
+    parts: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))  # job/7 -> e1 -> event/12, ...
+    for record in seen:
+        epoch, name, part = _taken_apart(record.id)
+        if part:
+            parts[name][epoch].add(part)
+    told = {name: list_ for name, list_ in tales(truth, renamed, until).items() if plans or name.startswith("job/")}
+    for name, list_ in told.items():
+        known = {part for tale in list_ for part, _ in tale.told}
+        said = parts.get(name, {})
+        verdict.invented += sorted(f"{epoch}:{name}/{part}" for epoch, had in said.items() for part in had - known)
+        _follow(list_, said, _Certificates(name, seen), verdict, until, unreadable)
+    verdict.invented += sorted(f"{name} itself" for name in parts if name not in told and parts[name])
+    verdict.events = len([record for record in seen if "/event/" in record.id])
+    verdict.disordered = _disordered(seen, told)
     return verdict
 
 
-def _name(fact: Mapping[str, Any]) -> str | None:
-    match fact["fact"]:
-        case "job_event":
-            return f"e1:job/{fact['job']}/event/{fact['id']}"
-        case "job_state":
-            return f"e1:job/{fact['job']}/state/{fact['state']}"
-        case "plan_event":
-            return f"e1:plan/{fact['plan']}/event/{fact['id']}"
-        case "plan_state" if fact["state"] != "pending":
-            return f"e1:plan/{fact['plan']}/state/{fact['state']}"
-    return None
+def _taken_apart(id_: str) -> tuple[str, str, str]:
+    """Return epoch, `job/7` and `event/12` or `state/running`; the last is empty for any other record."""
+    epoch, _, rest = id_.partition(":")
+    pieces = rest.split("/")
+    if len(pieces) < 4 or pieces[0] not in {"job", "plan"} or pieces[2] not in {"event", "state"}:
+        return epoch, rest, ""
+    return epoch, "/".join(pieces[:2]), "/".join(pieces[2:])
 
 
-def _disordered(seen: Iterable[Seen]) -> list[str]:
-    """Return records out of order within their key: event ids that go down without being marked late."""
-    last: dict[tuple[str, str], int] = defaultdict(int)
+class _Certificates:
+    """What was certified of one job, by epoch, in the order given."""
+
+    def __init__(self, name: str, seen: Sequence[Seen]) -> None:
+        self.by_epoch: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for record in seen:
+            if record.type.endswith("job.summary.v1") and f":{name}/" in record.id and record.data is not None:
+                self.by_epoch[record.id.partition(":")[0]].append(record.data)
+
+
+def _follow(
+    list_: list[Tale], said: Mapping[str, set[str]], certificates: _Certificates, verdict: Verdict,
+    until: float | None, unreadable: frozenset[int],
+) -> None:  # fmt: skip
+    epochs = sorted(said, key=lambda epoch: int(epoch[1:]))
+    for tale in list_:
+        kind, _, number = tale.name.partition("/")
+        due = tale.due(until)
+        if kind == "job" and int(number) in unreadable:
+            due = {part for part in due if part.startswith("never")}
+        whole = next((epoch for epoch in epochs if due <= said[epoch]), None)
+        if tale.excused:
+            was_seen = any(due & said[epoch] for epoch in epochs)
+            if kind == "job" and was_seen and not tale.undone and not certificates.by_epoch:
+                verdict.uncertified.append(f"{tale.name}, pruned")
+            continue
+        if whole is None and due:
+            best = min(epochs, key=lambda epoch: len(due - said[epoch]), default="e1")
+            verdict.missing += sorted(f"{best}:{tale.name}/{part}" for part in due - said.get(best, set()))
+            continue
+        if whole is not None:
+            epochs = epochs[epochs.index(whole) + 1 :]  # another one with this id has to be whole in a later epoch
+        if kind == "job" and tale.over:
+            last = certificates.by_epoch.get(whole or "e1", [{}])[-1]
+            if not last or (int(number) not in unreadable and not last["complete"]):
+                verdict.uncertified.append(f"{tale.name} {dict(last)}")
+            else:
+                verdict.untrue += _lies(tale, last, said.get(whole or "e1", set()), until)
+
+
+def _lies(tale: Tale, certificate: Mapping[str, Any], said: set[str], until: float | None) -> list[str]:
+    """Return what the newest certificate of a job says that is not so."""
+    ids = sorted(int(part.split("/")[1]) for part in said if part.startswith("event/") and part[6:].isdigit())
+    wrong = []
+    delivered = certificate["delivered"]
+    digest = hashlib.sha256(",".join(map(str, ids)).encode()).hexdigest()
+    if delivered["events"] != len(ids) or delivered["ids_sha256"] != digest:
+        wrong.append(f"{tale.name} counts {delivered['events']} events of {len(ids)}")
+    lost = [node for node, part in tale.ends.items() if part not in said]
+    if certificate["complete"] and lost:
+        wrong.append(f"{tale.name} is called complete without the end of {lost[:3]}")
+    if certificate["complete"] and certificate["expected"]["nodes"] != len(tale.nodes):
+        wrong.append(f"{tale.name} has {len(tale.nodes)} nodes, not {certificate['expected']['nodes']}")
+    return wrong
+
+
+def hasty(seen: Iterable[Seen]) -> list[str]:
+    """Return certificates that came before an event they count; for records in the order of their commits."""
+    counts: Counter[str] = Counter()
     wrong = []
     for record in seen:
-        if "/event/" not in record.id or record.data is None or record.sequence is None:
+        epoch, name, part = _taken_apart(record.id)
+        if part.startswith("event/") and not record.id.endswith("/quarantine"):
+            counts[f"{epoch}:{name}"] += 1
+        elif record.type.endswith("job.summary.v1") and record.data is not None:
+            job = record.id.partition("/summary/")[0]
+            if record.data["delivered"]["events"] > counts[job]:
+                wrong.append(record.id)
+    return wrong
+
+
+def _disordered(seen: Iterable[Seen], told: Mapping[str, list[Tale]]) -> list[str]:
+    """Return records out of order within their key: events going down unmarked, states in another order."""
+    last: dict[tuple[str, str, str], int] = defaultdict(int)
+    states: dict[tuple[str, str], list[str]] = defaultdict(list)
+    wrong = []
+    for record in seen:
+        epoch, name, part = _taken_apart(record.id)
+        if part.startswith("state/"):
+            states[epoch, name].append(part)
+        if not part.startswith("event/") or record.data is None or record.sequence is None:
             continue
-        place = (record.channel, record.key)
+        place = (epoch, record.channel, record.key)
         if record.sequence < last[place] and not record.data.get("late"):
             wrong.append(record.id)
         last[place] = max(last[place], record.sequence)
+    for (epoch, name), said in states.items():
+        orders = [tale.states for tale in told.get(name, ())]
+        if not any([part for part in order if part in said] == said for order in orders):
+            wrong.append(f"{epoch}:{name} {said}")
+    return wrong
+
+
+def judge_nodes(
+    truth: Iterable[Mapping[str, Any]], seen: Iterable[Seen], *, quiet_since: float, stamp: Any = str,
+    lasting_s: float | None = None,
+) -> list[str]:  # fmt: skip
+    """Return what is wrong about reachability: sessions that never were, and nodes whose last news is not their state.
+
+    Nodes that moved after `quiet_since` may be as they were. `stamp` is how this server spells the time
+    of a session. With `lasting_s` every session and every absence that lasted longer has to be told as well.
+    """
+    wrong: list[str] = []
+    moves: dict[str, list[tuple[float, str, str]]] = defaultdict(list)
+    for fact in truth:
+        if fact["fact"] == "node":
+            moves[fact["node"]].append((fact["at"], fact["change"], stamp(fact["timestamp"])))
+    said: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    state: dict[str, bool] = {}
+    for record in seen:
+        if record.channel == "node-state" and record.data is not None:
+            state[record.key] = record.data["connected"]
+        if record.channel == "reachability":
+            word, _, session = record.id.partition(f"node/{record.key}/")[2].partition("/")
+            said[record.key].append((word, session))
+    for node, changes in moves.items():
+        sessions = {began for _, change, began in changes if change != "disconnected"}
+        ended = {began for (_, _, began), _ in zip(changes, changes[1:], strict=False)} | {
+            began for _, change, began in changes if change == "disconnected"
+        }
+        for word, session in said[node]:
+            if session not in (sessions if word == "up" else ended):
+                wrong.append(f"{node} {word} {session} never was")
+        up = changes[-1][1] != "disconnected"
+        if changes[-1][0] < quiet_since and state.get(node) != up and (up or node in state):
+            wrong.append(f"{node} is {changes[-1]}, not {state.get(node)}")
+        if lasting_s is not None:
+            wrong += _unsaid(node, changes, said[node], lasting_s)
+    return wrong
+
+
+def _unsaid(
+    node: str, changes: list[tuple[float, str, str]], said: list[tuple[str, str]], lasting_s: float
+) -> list[str]:
+    """Return lasting sessions and absences that were not told, those before the first look left out."""
+    wrong = []
+    for (at, change, began), (next_at, _, _) in zip(changes, changes[1:], strict=False):
+        word = "down-after" if change == "disconnected" else "up"
+        if at > 1.0 and next_at - at > lasting_s and (word, began) not in said:
+            wrong.append(f"{node} {word} {began} untold")
     return wrong
