@@ -111,15 +111,22 @@ class Broker:
     """One broker. It keeps its port and its data from start() to start(), whichever way it ended.
 
     `listeners` are further ones by security protocol (`SSL`, `SASL_PLAINTEXT`, `SASL_SSL`), reached at
-    `at(protocol)`; `properties` are added to the server's. Everything ends with the process that made it,
-    however that ends.
+    `at(protocol)`; `properties` are added to the server's; `scram` are credentials it is born with, such as
+    `SCRAM-SHA-256=[name=bridge,password=...]`. Everything ends with the process that made it, however that ends.
     """
 
-    def __init__(self, *, listeners: Sequence[str] = (), properties: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        listeners: Sequence[str] = (),
+        properties: Mapping[str, str] | None = None,
+        scram: Sequence[str] = (),
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="orchbridge-kafka-"))
         self._listeners = ("PLAINTEXT", *listeners)
         self._ports = {name: free_port() for name in (*self._listeners, "CONTROLLER")}
         self._properties = dict(properties or {})
+        self._scram = tuple(scram)
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -144,6 +151,7 @@ class Broker:
         if not settings.exists():
             settings.write_text(self._settings())
             form = [*server, "kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(settings)]
+            form += [part for credential in self._scram for part in ("--add-scram", credential)]
             done = subprocess.run(form, capture_output=True, text=True, timeout=START_S, check=False)
             if done.returncode:
                 raise NoBroker(f"Kafka could not format its folder: {done.stdout[-800:]}{done.stderr[-800:]}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from orchbridge.core.errors import Refused
+from orchbridge.sinks.kafka import KafkaSink
 from tests.broker import Broker
 from tests.sinks.contract import JOBS, claimed, cursors, head, opened, record, remember
 from tests.sinks.kafka_place import KafkaPlace, administration
@@ -25,6 +27,7 @@ from tests.sinks.kafka_place import KafkaPlace, administration
 pytestmark = pytest.mark.kafka
 
 PASSWORD = "correct-horse"
+SCRAM_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required"
 LOGIN = {"sasl_plain_username": "bridge", "sasl_plain_password": PASSWORD}
 
 
@@ -81,7 +84,9 @@ def secured(keys: Keys, run_broker: Callable[..., AbstractContextManager[Broker]
     login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
     users = f'user_bridge="{PASSWORD}" user_nobody="{PASSWORD}";'
     properties = {
-        "sasl.enabled.mechanisms": "PLAIN",
+        "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
+        "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": f"{SCRAM_LOGIN};",
+        "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config": f"{SCRAM_LOGIN};",
         "listener.name.sasl_plaintext.plain.sasl.jaas.config": f"{login} {users}",
         "listener.name.sasl_ssl.plain.sasl.jaas.config": f"{login} {users}",
         "ssl.keystore.type": "PEM",
@@ -92,7 +97,9 @@ def secured(keys: Keys, run_broker: Callable[..., AbstractContextManager[Broker]
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS;User:bridge;User:CN=127.0.0.1",
     }
-    with run_broker(listeners=("SSL", "SASL_PLAINTEXT", "SASL_SSL"), properties=properties) as broker:
+    listeners = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
+    scram = (f"SCRAM-SHA-512=[name=bridge,password={PASSWORD}]",)
+    with run_broker(listeners=listeners, properties=properties, scram=scram) as broker:
         yield broker
 
 
@@ -122,6 +129,20 @@ async def test_a_user_with_a_password(secured: Broker, prefix: str) -> None:
 
 async def test_a_user_with_a_password_over_tls(secured: Broker, keys: Keys, prefix: str) -> None:
     await works(place(secured, prefix, "SASL_SSL", ssl_cafile=str(keys.ca), **LOGIN))
+
+
+async def test_a_user_with_a_salted_password(secured: Broker, keys: Keys, prefix: str) -> None:
+    scram = LOGIN | {"sasl_mechanism": "SCRAM-SHA-512"}
+    await works(place(secured, prefix, "SASL_SSL", ssl_cafile=str(keys.ca), **scram))
+
+
+async def test_a_wrong_salted_password_needs_a_person(secured: Broker, prefix: str) -> None:
+    wrong = {
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "bridge",
+        "sasl_plain_password": "not-" + PASSWORD,
+    }
+    assert "does not let us in" in str(await refused(place(secured, prefix, "SASL_PLAINTEXT", **wrong)))
 
 
 async def test_a_client_certificate(secured: Broker, keys: Keys, prefix: str) -> None:
@@ -154,7 +175,7 @@ async def test_rights_that_are_missing_are_named(secured: Broker, prefix: str) -
     async with opened(everything.sink(), JOBS) as sink, sink.claim(JOBS) as lane:
         await lane.commit(remember({"prod/jobs": head("a")}, record(1)))
     await allow(secured, "nobody", topics=prefix)
-    async with opened(there.sink(), JOBS) as sink:
+    async with asyncio.timeout(10), granted(there) as sink:
         with pytest.raises(Refused) as caught:
             async with sink.claim(JOBS):
                 pass
@@ -162,7 +183,28 @@ async def test_rights_that_are_missing_are_named(secured: Broker, prefix: str) -
         findings = {finding.subject: finding for finding in await sink.check([JOBS])}
         assert findings[f"transactional id {prefix}.prod.jobs"].level == "failed"
     await allow(secured, "nobody", transactional_ids=prefix)
-    await works(there)
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await works(there)
+            except Refused:
+                await asyncio.sleep(0)  # the rule is on its way to the broker's authorizer
+
+
+@asynccontextmanager
+async def granted(there: KafkaPlace) -> AsyncIterator[KafkaSink]:
+    """Open the sink once a new rule has reached the broker's authorizer, which nothing else tells."""
+    while True:
+        sink = there.sink()
+        try:
+            await sink.open([JOBS])
+        except Refused:
+            continue
+        try:
+            yield sink
+        finally:
+            await sink.close()
+        return
 
 
 async def refused_by_rights(there: KafkaPlace) -> Refused:
