@@ -209,6 +209,14 @@ def test_a_message_is_masked_where_only_it_holds_the_secret_in_another_spelling(
     assert "hunter22" not in text
 
 
+def test_a_crowd_is_innocent_only_if_each_is() -> None:
+    plain, guilty = (event(5, "node_finished", "n", {"stdout": text}).raw for text in ("fine", "password=hunter22"))
+    assert ctx().innocent([plain] * 3)
+    assert not ctx().innocent([plain, guilty, plain])
+    assert not ctx(secrets=("fine",)).innocent([plain])
+    assert not msgspec.structs.replace(ctx(), unknown=True).innocent([plain])
+
+
 def test_every_state_is_told_and_the_last_with_stamps_and_outcome() -> None:
     told = [
         jobs.state_record(ctx(), JOB, item, name, previous, SEEN)

@@ -69,4 +69,7 @@ def test_one_scan_is_as_good_as_three(  # one name for each thing that varies
     paths: list[str] = []
     assert data["message"] == ctx.clean_text(message, ".message", paths)
     assert json.loads(msgspec.json.encode(data["detail"])) == json.loads(ctx.clean(part, ".detail", paths))
+    if ctx.innocent([raw, b"{}"]):
+        assert data["pe"] == msgspec.Raw(raw)
+        assert "redacted" not in data
     assert [path for path in data.get("redacted", []) if not path.startswith("$.pe")] == paths

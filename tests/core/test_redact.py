@@ -295,3 +295,10 @@ def test_a_depth_bomb_is_cut(opening, closing):
 )
 def test_long_texts_do_not_stall(text):
     redact_text(text, Rules(keys=("pin",)))
+
+
+def test_the_empty_list_of_sensitive_parameters_that_every_job_has_costs_no_closer_look() -> None:
+    for raw in (b'{"sensitive":[]}', b'{"_sensitive": []}'):
+        assert redact(raw, Rules()).raw is raw
+    for raw in (b'{"_sensitive":["hunter22"]}', b'{"_sensitive":[ ],"a":{"_sensitive":{"b":"hunter22"}}}'):
+        assert b"hunter22" not in redact(raw, Rules()).raw

@@ -9,14 +9,14 @@ from orchbridge.core.batch import BATCH_RECORDS_MAX
 from orchbridge.core.facts import JobEvent, Odd
 from orchbridge.core.jobs.memo import Memo
 from orchbridge.core.jobs.settle import with_context
-from orchbridge.core.jobs.track import Track, explains, next_sweep, replace
+from orchbridge.core.jobs.track import BLIND_PATIENCE, Track, explains, next_sweep, replace
 from orchbridge.core.jobs.work import Work
 from orchbridge.core.normalize.certificate import FINAL_EVENTS
 from orchbridge.core.normalize.context import Context
 from orchbridge.core.normalize.jobs import ENDED, NODE_EVENTS, event_record
 from orchbridge.core.normalize.notices import odd_id, odd_record
 from orchbridge.core.questions import Item, Page, Reply
-from orchbridge.core.reading import after
+from orchbridge.core.reading import PATIENCE, after
 
 
 def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
@@ -25,7 +25,7 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
     context = track.context
     if context is None:
         return  # asked again once the job and its task are known
-    events = [item for item in page.items if isinstance(item, JobEvent)]
+    events = [item for item in page.items if isinstance(item, JobEvent) and item.id > 0]
     if any(a.id >= b.id for a, b in pairwise(events)):
         events = list({event.id: event for event in sorted(events, key=lambda event: event.id)}.values())
     delivered = track.memo.events
@@ -49,6 +49,7 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
             fresh=len(fresh),
             cut_at=events[-1].id if page.cut and events else None,
             poll_s=work.settings.poll_s,
+            patience=BLIND_PATIENCE if track.blind else PATIENCE,
         )
         track = replace(track, reading=reading, missing=False if reading.resume is None else track.missing)
     track = replace(track, misses=0, failures=0, due=0.0, blocked="", explained=explains(track.job, track.nodes))
@@ -61,7 +62,12 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
 
 
 def _odds(items: tuple[Item, ...]) -> tuple[Odd, ...]:
-    return tuple(item for item in items if isinstance(item, Odd))
+    """Return what has no place among the events: unreadable items, and events without a usable id."""
+    return tuple(
+        item if isinstance(item, Odd) else Odd(item.raw, "an event without a usable id")
+        for item in items
+        if isinstance(item, Odd) or (isinstance(item, JobEvent) and item.id <= 0)
+    )
 
 
 def _deliver(work: Work, track: Track, context: Context, events: list[JobEvent], fresh: set[int]) -> Track:
@@ -70,6 +76,7 @@ def _deliver(work: Work, track: Track, context: Context, events: list[JobEvent],
     newest = memo.events.max if len(memo.events) else 0
     nodes, began = dict(track.nodes), dict(track.began)
     closed = memo.closed
+    innocent = context.innocent([event.raw for event in events if event.id in fresh])
     for event in events:
         known = NODE_EVENTS.get(event.type)
         started = None
@@ -86,14 +93,15 @@ def _deliver(work: Work, track: Track, context: Context, events: list[JobEvent],
         elif event.type in FINAL_EVENTS:
             closed = True
         if event.id in fresh:
-            work.records.append(event_record(context, event, work.observed, late=event.id < newest, began=started))
+            late = event.id < newest
+            work.records.append(
+                event_record(context, event, work.observed, late=late, began=started, innocent=innocent)
+            )
     if fresh:
         work.spoken.add(track.id)
     if fresh or closed != memo.closed:
         memo = replace(memo, events=memo.events.plus(fresh), closed=closed)
-    return replace(
-        track, memo=memo, nodes=nodes, began=began, recheck=track.recheck or (bool(fresh) and memo.certified > 0)
-    )
+    return replace(track, memo=memo, nodes=nodes, began=began)
 
 
 def _odd_ones(work: Work, track: Track, items: tuple[Item, ...]) -> Track:

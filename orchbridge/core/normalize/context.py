@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from orchbridge.core import times
-from orchbridge.core.redact import Rules, redact, redact_text
+from orchbridge.core.redact import Rules, innocent, redact, redact_again, redact_text
 from orchbridge.core.size import EVENT_MAX, LEAST, RAW_MAX, cut_json, cut_text
 
 PATHS_MAX = 100
@@ -41,9 +42,17 @@ class Context(msgspec.Struct, frozen=True):
     unknown: bool = False
     hidden: tuple[str, ...] = ()
 
-    def redacted(self, raw: bytes, at: str, paths: list[str]) -> bytes:
-        """Return the JSON without its secrets, the very bytes where it has none; note where they were under `at`."""
-        done = redact(raw, self.origin.rules, self.names, unknown_params=self.unknown, secrets=self.secrets)
+    def innocent(self, raws: Sequence[bytes]) -> bool:
+        """Return whether none of these needs redaction; False where that takes a closer look at each."""
+        return not self.unknown and innocent(raws, self.origin.rules, self.names, self.secrets)
+
+    def redacted(self, raw: bytes, at: str, paths: list[str], *, again: bool = False) -> bytes:
+        """Return the JSON without its secrets, the very bytes where it has none; note where they were under `at`.
+
+        `again` remembers the result for the next record that carries the same bytes.
+        """
+        do = redact_again if again else redact
+        done = do(raw, self.origin.rules, self.names, self.unknown, self.secrets)
         if done.paths:
             paths.extend(f"${at}{path[1:]}" for path in done.paths)
         return done.raw

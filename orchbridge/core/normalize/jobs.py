@@ -78,8 +78,13 @@ def context(
     )
 
 
-def event_record(ctx: Context, event: JobEvent, observed: str, *, late: bool, began: float | None) -> Record:
-    """Return the record of one event; `began` is when its node started (Unix seconds), if known."""
+def event_record(  # one event in its place
+    ctx: Context, event: JobEvent, observed: str, *, late: bool, began: float | None, innocent: bool = False
+) -> Record:
+    """Return the record of one event; `began` is when its node started (Unix seconds), if known.
+
+    `innocent` is the context's word that nothing in the event needs redaction.
+    """
     time, data = ctx.base(event.stamp, observed)
     paths: list[str] = []
     subject = ctx.subject
@@ -97,7 +102,7 @@ def event_record(ctx: Context, event: JobEvent, observed: str, *, late: bool, be
         kind, severity = JOB_EVENT_TYPES.get(event.type, UNRECOGNISED)
     data["pe_event"] = {"id": event.id, "type": event.type, "timestamp": event.stamp}
     pe_paths: list[str] = []
-    pe = ctx.redacted(event.raw, ".pe", pe_paths)
+    pe = event.raw if innocent else ctx.redacted(event.raw, ".pe", pe_paths)
     if pe is event.raw and not ctx.unknown:  # message and detail are parts of it, so neither holds a secret
         data["message"] = event.message and cut_text(event.message)
         detail = b"null" if event.detail is None else cut_json(event.detail, RAW_MAX)
@@ -184,7 +189,7 @@ def state_record(  # one stretch of one job
         data |= stamps(job)
         data["outcome"] = outcome(item.state)
         severity = {"success": INFO, "stopped": WARN}.get(data["outcome"], ERROR)
-    ctx.seal_with_pe(data, ctx.redacted(job.raw, ".pe", paths), paths)
+    ctx.seal_with_pe(data, ctx.redacted(job.raw, ".pe", paths, again=True), paths)
     return Record(
         JOBS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:job/{ctx.key}/state/{name}", "job.state.changed.v1",
         ctx.subject, time, observed, ctx.epoch, data, None, severity, ctx.correlation, ctx.origin.replay,

@@ -57,7 +57,7 @@ def state_record(  # one state of one plan
             result = ctx.clean(plan.result, ".result", paths)
             data["result"] = msgspec.Raw(result)
         severity = INFO if state == "success" else ERROR
-    ctx.seal_with_pe(data, ctx.redacted(plan.raw, ".pe", paths), paths, beside=len(result))
+    ctx.seal_with_pe(data, ctx.redacted(plan.raw, ".pe", paths, again=True), paths, beside=len(result))
     return Record(
         PLANS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:plan/{ctx.key}/state/{state}", "plan.state.changed.v1",
         ctx.subject, time, observed, ctx.epoch, data, None, severity, ctx.correlation, ctx.origin.replay,
