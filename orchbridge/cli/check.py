@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Iterable
@@ -26,6 +27,7 @@ MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "failed": ("FA
 
 async def check_all(path: Path, *, offline: bool, as_json: bool) -> int:
     """Check file, sources and sink in one pass; return 0, 2 (the file) or 3 (anything else)."""
+    logging.disable(logging.CRITICAL)  # the libraries' own lines say less than the table
     try:
         settings = load(path, os.environ, files_exist=False)
     except ConfigError as error:
@@ -83,13 +85,16 @@ def _show(findings: Iterable[Finding], *, as_json: bool) -> None:
         return
     table = Table("", "what", "finding", box=None, pad_edge=False)
     counts = dict.fromkeys(MARKS, 0)
+    alike: dict[tuple[str, str, str], list[str]] = {}  # what is said of several topics is said once
     for finding in findings:
         counts[finding.level] += 1
-        word, style = MARKS[finding.level]
-        text = Text(finding.message)
-        if finding.hint:
-            text.append(f"\n→ {finding.hint}", style="bold" if finding.level == "failed" else "")
-        table.add_row(Text(word, style=style), Text(finding.subject), text)
+        alike.setdefault((finding.level, finding.message, finding.hint), []).append(finding.subject)
+    for (level, message, hint), subjects in alike.items():
+        word, style = MARKS[level]
+        text = Text(message)
+        if hint:
+            text.append(f"\n→ {hint}", style="bold" if level == "failed" else "")
+        table.add_row(Text(word, style=style), Text("\n".join(subjects)), text)
     # A pipe has no width: there lines stay whole, so that they can be searched.
     console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(table)

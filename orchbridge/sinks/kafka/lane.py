@@ -208,7 +208,9 @@ def lost(error: BaseException, what: str) -> SinkLost:
     """Return SinkLost with what happened in a line."""
     if isinstance(error, TimeoutError) and not error.args:
         return SinkLost(f"{what}: no answer in time", hint="look at the brokers; orchbridge tries again by itself")
-    return SinkLost(f"{what}: {type(error).__name__} {error}".strip(), hint="orchbridge tries again by itself")
+    name, told = type(error).__name__, str(error)  # Kafka's errors begin with their own name
+    told = told if told.startswith(name) else f"{name} {told}".strip()
+    return SinkLost(f"{what}: {told}", hint="orchbridge tries again by itself")
 
 
 def _heard(future: asyncio.Future[Any]) -> None:
