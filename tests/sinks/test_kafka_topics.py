@@ -110,7 +110,6 @@ async def test_a_compacted_event_topic_is_refused(place: KafkaPlace) -> None:
         ("prod.job-state", {"cleanup_policy": "delete"}, "it must be compact,delete: it would grow"),
         ("prod.node-state", {"cleanup_policy": "compact,delete"}, "it must be compact: what it remembers would expire"),
         ("cursors", {"cleanup_policy": "delete"}, "it must be compact"),
-        ("prod.jobs", {"retention_ms": "3600000"}, "retention.ms is 3600000, it must be at least 86400000"),
         ("prod.jobs", {"min_insync_replicas": "2"}, "nothing can be written to it"),
     ],
 )
@@ -125,6 +124,16 @@ async def test_wrong_settings_are_refused_by_name(
     findings = await check(place)
     assert findings[name].level == "failed"
     assert told in findings[name].message
+
+
+async def test_a_retention_shorter_than_what_is_read_is_worth_a_warning(place: KafkaPlace) -> None:
+    name = await make(place, "prod.jobs", retention_ms="604800000")
+    async with opened(place.sink(), JOBS):
+        pass
+    findings = await place.sink().check(STREAMS)
+    (finding,) = [found for found in findings if found.subject == name and "retention.ms is 7 days" in found.message]
+    assert finding.level == "warning"
+    assert "retention.ms=3024000000" in finding.hint
 
 
 async def test_a_cursor_topic_of_another_size_is_refused(place: KafkaPlace) -> None:

@@ -11,6 +11,7 @@ from orchbridge.sinks import needs
 from orchbridge.sinks.kafka.settings import CURSOR_PARTITIONS, DAY_MS, KafkaSettings
 
 CURSORS = "cursors"
+PE_KEEPS_MS = 30 * DAY_MS  # the orchestrator's own default
 MESSAGE_BYTES_MIN = 65_536
 
 _SMALL_SEGMENTS = {"segment.ms": "600000", "segment.bytes": "16777216", "min.cleanable.dirty.ratio": "0.01"}
@@ -97,12 +98,16 @@ def _partitions(need: Need, topic: Topic) -> Sequence[Finding]:
 
 
 def _retention(need: Need, topic: Topic, bootstrap: str) -> Sequence[Finding]:
+    """Kafka judges age by the record's own time: history that is read late can be gone as soon as it is written."""
     retention = int(topic.configs.get("retention.ms", -1))
-    if "delete" not in topic.configs.get("cleanup.policy", "delete") or retention < 0 or retention >= DAY_MS:
+    wanted = int(need.configs.get("retention.ms", -1))
+    if "delete" not in topic.configs.get("cleanup.policy", "delete") or retention < 0:
         return ()
-    message = f"retention.ms is {retention}, it must be at least {DAY_MS} (a day): consumers that rest lose records"
-    wanted = need.configs.get("retention.ms", str(35 * DAY_MS))
-    return (Finding(need.topic, "failed", message, alter(need.topic, "retention.ms", wanted, bootstrap)),)
+    if retention >= min(wanted, PE_KEEPS_MS):
+        return ()
+    days = round(retention / DAY_MS, 1)
+    message = f'retention.ms is {days:g} days: of what start = "earliest" reads, anything older is deleted at once'
+    return (Finding(need.topic, "warning", message, alter(need.topic, "retention.ms", str(wanted), bootstrap)),)
 
 
 def _replicas(need: Need, topic: Topic, bootstrap: str) -> Sequence[Finding]:
