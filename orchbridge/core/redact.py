@@ -103,9 +103,13 @@ def redact_text(text: str, rules: Rules, secrets: tuple[str, ...] = ()) -> tuple
     return masked, masked != text
 
 
+# What may be an address with a user in it; every job has a mail address and, elsewhere, addresses without one.
+_ADDRESS = re.compile(rb"://[^\s\"'<>]{1,2100}@")
+
+
 def _suspicious(raw: bytes, rules: Rules, names: frozenset[str], secrets: tuple[str, ...]) -> bool:
     """Return whether the bytes must be read. Every rule can be seen in them, unless escapes hide it."""
-    if hinted(flat(raw), rules.keys) or (b"@" in raw and b"://" in raw):
+    if hinted(flat(raw), rules.keys) or (b"@" in raw and _ADDRESS.search(raw)):
         return True
     if b"\\" in raw and (b"\\u" in raw or b"\\/" in raw):
         return True

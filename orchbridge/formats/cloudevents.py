@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -88,6 +89,7 @@ def removed(type_: str) -> str:
     return type_ if stem.endswith(".removed") else f"{stem}.removed.{version}"
 
 
+@lru_cache(maxsize=256)
 def schema(type_: str) -> str:
     """Return the schema's address: the type without its verb and version, dots to dashes.
 
@@ -106,19 +108,21 @@ def _check_removal(record: Record) -> None:
         raise ValueError(f"record {record.id} on channel {record.channel} has no data; only state channels delete")
 
 
-def _times(record: Record) -> tuple[str, int]:
+@lru_cache(maxsize=8_192)  # events come in crowds that share their second and when they were read
+def _times(time: str, observed: str) -> tuple[str, int]:
     """Return the `time` attribute and the Kafka timestamp in ms.
 
     Both fall back to when we read it where PE's own text is no RFC 3339 time: readers refuse
-    an event whose `time` is not. The text itself stays in the data.
+    an event whose `time` is not. The text itself stays in the data. Raises ValueError where
+    `observed` is none either.
     """
-    observed = milliseconds(record.observed)
-    if observed is None:
-        raise ValueError(f"record {record.id}: observed is no RFC 3339 time: {record.observed!r}")
-    stamp = milliseconds(record.time)
+    read = milliseconds(observed)
+    if read is None:
+        raise ValueError(f"observed is no RFC 3339 time: {observed!r}")
+    stamp = milliseconds(time)
     if stamp is None:
-        return record.observed, observed
-    return record.time, max(0, min(stamp, observed))
+        return observed, read
+    return time, max(0, min(stamp, read))
 
 
 class BinaryCodec:
@@ -140,7 +144,7 @@ class BinaryCodec:
     def encode(self, record: Record) -> Message:
         """Return the message; ValueError where a record without data is not on a state channel."""
         key = self._names.key(record).encode()
-        time, timestamp = _times(record)
+        time, timestamp = _times(record.time, record.observed)
         if record.data is None:
             return Message(self.topic(record.instance, record.channel), key, None, self._tombstone(record), timestamp)
         headers = [
@@ -218,7 +222,7 @@ class StructuredCodec:
         if record.data is None:
             _check_removal(record)
         key = self._names.key(record)
-        time, timestamp = _times(record)
+        time, timestamp = _times(record.time, record.observed)
         event = Envelope(
             specversion="1.0",
             id=record.id,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
 # datetime.fromisoformat takes far more than RFC 3339: week dates, no offset, no separators.
 _SHAPE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -13,7 +12,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-@lru_cache(maxsize=8_192)  # the events of a lap share their observation time, and often their second
 def milliseconds(text: str) -> int | None:
     """Return Unix milliseconds, or None where the text is no RFC 3339 time.
 

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 from orchbridge.core.redact import TOO_DEEP, UNKNOWN_TASK, Rules, redact, redact_text
@@ -302,3 +303,10 @@ def test_the_empty_list_of_sensitive_parameters_that_every_job_has_costs_no_clos
         assert redact(raw, Rules()).raw is raw
     for raw in (b'{"_sensitive":["hunter22"]}', b'{"_sensitive":[ ],"a":{"_sensitive":{"b":"hunter22"}}}'):
         assert b"hunter22" not in redact(raw, Rules()).raw
+
+
+def test_mail_addresses_and_links_beside_each_other_cost_no_closer_look() -> None:
+    raw = b'{"id":"https://pe.test:8143/orchestrator/v1/jobs/1","owner":{"email":"ops@example.com"}}'
+    assert redact(raw, Rules()).raw is raw
+    for text in ("see https://ops:hunter22@pe.test", "https://hunter22@pe.test", "a://b c://:hunter22@x"):
+        assert b"hunter22" not in redact(msgspec.json.encode([text, "https://pe.test"]), Rules()).raw

@@ -86,52 +86,51 @@ def event_record(  # one event in its place
     `innocent` is the context's word that nothing in the event needs redaction.
     """
     time, data = ctx.base(event.stamp, observed)
-    paths: list[str] = []
-    subject = ctx.subject
+    subject, known = ctx.subject, None
     data["job"] = ctx.about
     if event.node is not None:
         subject = f"{subject}/node/{event.node}"
         data["node"] = event.node
         known = NODE_EVENTS.get(event.type)
-    else:
-        known = None
     if known is not None:
         kind, result, severity = known
         data["result"] = result
     else:
         kind, severity = JOB_EVENT_TYPES.get(event.type, UNRECOGNISED)
     data["pe_event"] = {"id": event.id, "type": event.type, "timestamp": event.stamp}
-    pe_paths: list[str] = []
-    pe = event.raw if innocent else ctx.redacted(event.raw, ".pe", pe_paths)
+    paths: list[str] = []
+    pe = event.raw if innocent else ctx.redacted(event.raw, ".pe", paths)
     if pe is event.raw and not ctx.unknown:  # message and detail are parts of it, so neither holds a secret
         data["message"] = event.message and cut_text(event.message)
         detail = b"null" if event.detail is None else cut_json(event.detail, RAW_MAX)
     else:
-        data["message"] = ctx.clean_text(event.message, ".message", paths)
-        detail = b"null" if event.detail is None else ctx.clean(event.detail, ".detail", paths)
+        beside: list[str] = []
+        data["message"] = ctx.clean_text(event.message, ".message", beside)
+        detail = b"null" if event.detail is None else ctx.clean(event.detail, ".detail", beside)
+        paths = beside + paths
     data["detail"] = msgspec.Raw(detail)
     if known is not None:
-        data["duration_s"] = _since(began, event.stamp) if result != "started" else None
+        data["duration_s"] = None if began is None or result == "started" else _since(began, event.stamp)
         _lift(data, detail, failed=severity == ERROR)
     if late:
         data["late"] = True
-    ctx.seal_with_pe(data, pe, paths + pe_paths, beside=len(detail) + 6 * len(event.message or ""))
+    ctx.seal_with_pe(data, pe, paths, beside=len(detail) + 6 * len(event.message or ""))
     return Record(
         JOB_EVENTS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:job/{ctx.key}/event/{event.id}", kind, subject,
         time, observed, ctx.epoch, data, event.id, severity, ctx.correlation, ctx.origin.replay,
     )  # fmt: skip
 
 
-def _since(began: float | None, stamp: str | None) -> float | None:
+def _since(began: float, stamp: str | None) -> float | None:
     ended = times.seconds(stamp)
-    return None if began is None or ended is None else max(0.0, round(ended - began, 3))
+    return None if ended is None else max(0.0, round(ended - began, 3))
 
 
 def _lift(data: dict[str, Any], detail: bytes, *, failed: bool) -> None:
     """Lift error, report link and transaction out of the detail; most details hold none of them."""
     data["error"] = None
     data["report_url"] = data["transaction_uuid"] = None
-    if not failed and b"report-url" not in detail and b"transaction_uuid" not in detail:
+    if not failed and (len(detail) < 17 or (b"report-url" not in detail and b"transaction_uuid" not in detail)):
         return
     value = msgspec.json.decode(detail)
     if not isinstance(value, dict):
