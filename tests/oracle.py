@@ -7,6 +7,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -182,10 +183,11 @@ def _follow(
         due = tale.due(until)
         if kind == "job" and int(number) in unreadable:
             due = {part for part in due if part.startswith("never")}
-        whole = next((epoch for epoch in epochs if due <= said[epoch]), None)
+        wholes = [epoch for epoch in epochs if due <= said[epoch]]
+        whole = next((epoch for epoch in wholes if certificates.by_epoch[epoch]), next(iter(wholes), None))
         if tale.excused:
             was_seen = any(due & said[epoch] for epoch in epochs)
-            if kind == "job" and was_seen and not tale.undone and not certificates.by_epoch:
+            if kind == "job" and was_seen and not tale.undone and not any(certificates.by_epoch.values()):
                 verdict.uncertified.append(f"{tale.name}, pruned")
             continue
         if whole is None and due:
@@ -195,7 +197,7 @@ def _follow(
         if whole is not None:
             epochs = epochs[epochs.index(whole) + 1 :]  # another one with this id has to be whole in a later epoch
         if kind == "job" and tale.over:
-            last = certificates.by_epoch.get(whole or "e1", [{}])[-1]
+            last = (certificates.by_epoch[whole or "e1"] or [{}])[-1]
             if not last or (int(number) not in unreadable and not last["complete"]):
                 verdict.uncertified.append(f"{tale.name} {dict(last)}")
             else:
@@ -279,7 +281,7 @@ def judge_nodes(
             said[record.key].append((word, session))
     for node, changes in moves.items():
         sessions = {began for _, change, began in changes if change != "disconnected"}
-        ended = {began for (_, _, began), _ in zip(changes, changes[1:], strict=False)} | {
+        ended = {began for (_, _, began), _ in pairwise(changes)} | {
             began for _, change, began in changes if change == "disconnected"
         }
         for word, session in said[node]:
@@ -298,7 +300,7 @@ def _unsaid(
 ) -> list[str]:
     """Return lasting sessions and absences that were not told, those before the first look left out."""
     wrong = []
-    for (at, change, began), (next_at, _, _) in zip(changes, changes[1:], strict=False):
+    for (at, change, began), (next_at, _, _) in pairwise(changes):
         word = "down-after" if change == "disconnected" else "up"
         if at > 1.0 and next_at - at > lasting_s and (word, began) not in said:
             wrong.append(f"{node} {word} {began} untold")

@@ -10,14 +10,16 @@ import msgspec
 from orchbridge.core import head as heads
 from orchbridge.core import times
 from orchbridge.core.facts import Odd
+from orchbridge.core.gaps import take
 from orchbridge.core.normalize.happenings import happening_record
 from orchbridge.core.normalize.notices import notice
 from orchbridge.core.pace import backoff
 from orchbridge.core.questions import Answer, Page, Reply, Trouble
 from orchbridge.core.records import Record
 from orchbridge.core.settings import StreamSettings
-from orchbridge.core.walk import Happening, Listed, Reset, Seen, Start, Walk, fold_page, take
+from orchbridge.core.walk import Happening, Listed, Reset, Seen, Start, Walk, fold_page, merge
 
+LIMIT_MIN = 10
 OPEN_ENDED_MAX = 64  # finished ones read at once while catching up; running ones do not count
 
 replace = msgspec.structs.replace
@@ -30,6 +32,8 @@ class Tracked(Protocol):
     def id(self) -> int: ...
     @property
     def memo(self) -> Any: ...
+    @property
+    def open(self) -> bool: ...
 
 
 T = TypeVar("T", bound=Tracked)
@@ -69,10 +73,20 @@ class Draft(Generic[T]):
         """Act on what the walk revealed, and tell people."""
         for happening in happenings:
             if isinstance(happening, Reset):
-                for id_ in tuple(self.tracks):
-                    self.drop(id_)
+                self._begin_epoch(happening.survivor)
             origin, stream = self.settings.origin, self.settings.id.kind
             self.records.append(happening_record(origin, stream, self.epoch, happening, self.observed))
+
+    def _begin_epoch(self, survivor: int) -> None:
+        """Keep only what both histories share and what is done with; the rest is read anew, as of the new epoch."""
+        again = set()
+        for id_, track in tuple(self.tracks.items()):
+            if id_ <= survivor and not track.open and id_ not in self.walk.todo:
+                continue  # certified, and over in both histories
+            if id_ <= survivor:
+                again.add(id_)  # it may be over by now and so not be on the list of unfinished ones
+            self.drop(id_)
+        self.walk = replace(self.walk, todo=merge(self.walk.todo, again))
 
     def tell(self, kind: str, subject: str, *, explanation: str, action: str) -> None:
         """Add a notice."""
@@ -81,24 +95,44 @@ class Draft(Generic[T]):
             notice(origin, stream, self.epoch, kind, subject, explanation=explanation, action=action, observed=seen)
         )
 
-    def listed(self, reply: Reply, offset: int, seen: Sequence[Seen], page: Page, start: Start) -> bool:
+    def listed(  # one answer, in its parts
+        self, reply: Reply, offset: int, limit: int, seen: Sequence[Seen], page: Page, start: Start
+    ) -> bool:
         """Walk on over one page of the list; return whether the whole list has now been seen and can be trusted."""
         for odd in page.items:
             if isinstance(odd, Odd):  # its id stays a gap, is looked up and ends in a notice
                 self.troubles.append(("an item of the list", Trouble("malformed", odd.reason)))
         due = max(reply.asked_at + self.settings.poll_s, self.now)
-        listed = Listed(offset, seen, page.total, page.paged)
+        listed = Listed(offset, limit, seen, len(page.items), page.total, page.paged)
         self.walk, happenings = fold_page(self.walk, listed, start, now=self.now, next_due=due)
         self.happened(happenings)
         return self.walk.trusted and self.walk.scan is None
 
-    def not_listed(self, answer: Answer) -> None:
+    def not_listed(self, answer: Answer, limit: int) -> None:
         """Wait before the list is asked again; nothing else is asked meanwhile."""
         trouble = answer if isinstance(answer, Trouble) else Trouble("malformed", "not a list")
         failures = self.walk.failures + 1
         pause = trouble.retry_after_s or backoff(self.settings.name, failures)
+        if trouble.kind == "invalid" and self.ask_for_less(limit):
+            pause = 0.0
+        self.slow_down(trouble)
         self.walk = replace(self.walk, scan=None, failures=failures, due=self.now + pause)
         self.troubles.append((f"the list of {self.settings.id.kind}", trouble))
+
+    def ask_for_less(self, limit: int) -> bool:
+        """The server refused a question with this limit; return whether a lower one is worth trying."""
+        self.walk = replace(self.walk, most=max(LIMIT_MIN, limit // 2))
+        return limit > LIMIT_MIN
+
+    def slow_down(self, trouble: Trouble) -> None:
+        """A server that asks to be left alone means all of our questions."""
+        if trouble.kind == "throttled":
+            pause = trouble.retry_after_s or backoff(self.settings.name, 1)
+            self.walk = replace(self.walk, held=max(self.walk.held, self.now + pause))
+
+    def valid(self, reply: Reply) -> bool:
+        """Whether an answer about one id is about the history we read now."""
+        return self.walk.trusted and reply.asked_at >= self.walk.since
 
     def take_up(self, busy: int, make: Callable[[int], T]) -> None:
         """Begin tracking what the walk has to do, as far as there is room beside the `busy` ones."""

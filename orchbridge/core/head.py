@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from orchbridge.core import times
 from orchbridge.core.errors import Corrupt
 
 VERSION = 1
@@ -20,9 +21,17 @@ class Anchor(msgspec.Struct, frozen=True, array_like=True):
 
     def contradicts(self, other: Anchor) -> bool:
         """Whether both cannot be the same thing; what either does not tell decides nothing."""
-        created = self.created is not None and other.created is not None and self.created != other.created
+        created = self.created is not None and other.created is not None and _differ(self.created, other.created)
         owner = self.owner is not None and other.owner is not None and self.owner != other.owner
         return created or owner
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether two stamps name different moments; a newer release may write the same one more precisely."""
+    if one == other:
+        return False
+    first, second = times.seconds(one), times.seconds(other)
+    return first is None or second is None or abs(first - second) >= 1.0
 
 
 class Head(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,9 +1,10 @@
-"""Walking a server's id space: what is new, what is missing, and whether it is still the same server.
+"""Walking a server's id space: what is new, and whether it is still the same server.
 
 Shared by jobs and plans. Ids are database sequence values: ascending, with natural gaps, visible
 out of order for a moment, pruned at the low end, and reissued after a restore. So a cursor moves
-over ids that were *received*; an id skipped over stays a gap until it appears or was looked up and
-found empty; a history that contradicts what we remember needs two agreeing answers to be believed.
+over ids that were *received*; what was not visible in one listing and is in the next one is taken
+up wherever it stands; a history that contradicts what we remember needs two agreeing answers to be
+believed. What becomes of the ids skipped over is told in `gaps`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,12 @@ from typing import TypeAlias
 
 import msgspec
 
-from orchbridge.core.head import ANCHORS_MAX, GAPS_MAX, Anchor, Head
+from orchbridge.core.head import ANCHORS_MAX, Anchor, Head
 
-GAP_FIRST_LOOK_S = 4.0
-GAP_LOOK_EVERY_S = 10.0
-GAP_PATIENCE_S = 30.0
-GAP_LOOKS_A_TICK = 4
 PRUNED_RANGE_MIN = 50  # a hole this wide below everything visible was pruned, not rolled back
+KNOWN_MAX = 400  # ids of the last listings, to recognise what was not visible then
+STALE_PAGES_MAX = 8  # new jobs shift the pages, so one or two of them may show nothing new
+WIDEST = 20_000  # of a server without paging, which shows the newest so many
 
 replace = msgspec.structs.replace
 
@@ -33,10 +33,15 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """One page of the list: from which offset, what it shows, the server's own count if it gives one."""
+    """One page of the list: what was asked for, what it shows, the server's own count if it gives one.
+
+    `count` is how many items came, including those that could not be read.
+    """
 
     offset: int
+    limit: int
     items: Sequence[Seen]
+    count: int
     total: int | None = None
     paged: bool = True
 
@@ -61,9 +66,10 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Scan(msgspec.Struct, frozen=True):
-    """A listing in progress, page by page from the newest id down."""
+    """A listing in progress, page by page from the newest id down; `stale` pages in a row showed nothing new."""
 
     offset: int = 0
+    stale: int = 0
     ids: tuple[int, ...] = ()
     chosen: tuple[int, ...] = ()
     open: tuple[int, ...] = ()
@@ -71,7 +77,7 @@ class Scan(msgspec.Struct, frozen=True):
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Since when an id is missed, when to look it up next, how often that found nothing."""
+    """Since when an id is missed (0 = not known), when to look it up next, how often that found nothing."""
 
     since: float
     due: float
@@ -99,9 +105,13 @@ Happening: TypeAlias = Reset | Hole
 class Walk(msgspec.Struct, frozen=True):
     """Where a walk stands. Only `head` is remembered; `dirty` says it must be written.
 
-    `todo` holds ids that are visible but not yet taken up, ascending. `newest` is the highest id
-    the server showed. `suspect` says why the server looks like another one; `survivor` is the floor
-    of a reset whose full listing is under way.
+    todo      ids that are visible but not yet taken up, ascending; `newest`: the highest id the server showed
+    known     ids visible in the last listings; everything visible from `floor` on is among them
+    blank     the first listing was empty: it takes another one to believe that
+    suspect   why the server looks like another one; `survivor` is the floor of a reset whose listing is under way
+    since     what was asked before may be about another history
+    held      the server asked us to wait until then; nothing is asked
+    wide      how much to list at once, for a server without paging; `most` is the largest limit it takes, 0 = any
     """
 
     head: Head
@@ -111,16 +121,32 @@ class Walk(msgspec.Struct, frozen=True):
     listed_at: float = 0.0
     scan: Scan | None = None
     todo: tuple[int, ...] = ()
+    newest: int = 0
     gaps: Mapping[int, Gap] = {}
+    known: frozenset[int] = frozenset()
+    floor: int = 0
+    blank: bool = False
     suspect: str = ""
     survivor: int | None = None
+    since: float = 0.0
     failures: int = 0
-    newest: int = 0
+    held: float = 0.0
+    wide: int = 0
+    most: int = 0
 
     @property
     def trusted(self) -> bool:
         """Whether ids mean what they meant before; until then nothing but the list may be asked."""
         return not self.suspect
+
+    def limit(self, wanted: int) -> int:
+        """Return how much to list at once on this server."""
+        wanted = max(wanted, self.wide)
+        return min(wanted, self.most) if self.most else wanted
+
+    def wait_s(self, now: float) -> float:
+        """Return seconds until the list may be asked."""
+        return max(0.0, self.due - now, self.held - now)
 
 
 Folded: TypeAlias = tuple[Walk, tuple[Happening, ...]]
@@ -131,34 +157,53 @@ def fold_page(walk: Walk, page: Listed, start: Start, *, now: float, next_due: f
     scan = walk.scan if page.offset and walk.scan is not None else Scan()
     if page.offset != scan.offset:
         return walk, ()  # an answer to a listing that was given up
-    scan = _extend(scan, page.items, start)
-    at_end = not page.items or not page.paged or (page.total is not None and scan.offset >= page.total)
-    lowest = min((item.anchor.id for item in page.items), default=0)
-    met_memory = walk.begun and walk.survivor is None and lowest <= walk.head.high
-    if not at_end and not met_memory:
+    scan = _extend(scan, page, start)
+    met_memory = walk.begun and walk.survivor is None and _lowest(page.items) <= walk.head.high
+    at_end = not page.count or (page.total is not None and scan.offset >= page.total)
+    stuck = scan.stale >= STALE_PAGES_MAX  # this server does not look at the offset
+    if not page.paged:
+        at_end = at_end or page.count < page.limit
+        stuck = page.limit >= WIDEST
+        if not (at_end or met_memory or stuck):
+            return replace(walk, scan=None, wide=page.limit * 2, due=now, failures=0), ()
+    if not (at_end or met_memory or stuck):
         return replace(walk, scan=scan, failures=0), ()
-    settled = replace(walk, scan=None, due=next_due, listed_at=now, failures=0)
-    if walk.begun and not scan.ids:
-        return settled, ()  # everything pruned, or an answer not to be believed: keep the place
+    settled = replace(walk, scan=None, due=next_due, listed_at=now, failures=0, wide=0)
+    if not scan.ids and (walk.begun or not walk.blank):
+        return replace(settled, blank=True), ()  # everything pruned, or an answer not to be believed: keep the place
     settled = replace(settled, newest=max(scan.ids, default=0))
     if not walk.begun:
-        return _begin(settled, scan, start), ()
-    if walk.survivor is not None:
-        return _restart(settled, scan, walk.survivor)
-    return _continue(settled, scan, at_end, now)
+        return _begin(_knowing(settled, scan, at_end), scan, start), ()
+    if walk.survivor is not None and _contradiction(walk.head, scan):
+        return _restart(settled, scan, walk.survivor, at_end, now)
+    return _continue(replace(settled, survivor=None), scan, at_end, now)
 
 
-def _extend(scan: Scan, items: Sequence[Seen], start: Start) -> Scan:
+def _lowest(items: Sequence[Seen]) -> int:
+    return min((item.anchor.id for item in items), default=0)
+
+
+def _extend(scan: Scan, page: Listed, start: Start) -> Scan:
     known = set(scan.ids)
-    fresh = [item for item in items if item.anchor.id not in known]
+    fresh = [item for item in page.items if item.anchor.id not in known]
     newest = sorted((*scan.newest, *(item.anchor for item in fresh)), key=lambda anchor: -anchor.id)
     return Scan(
-        offset=scan.offset + len(items),
+        offset=scan.offset + page.count,
+        stale=0 if fresh else scan.stale + 1,
         ids=scan.ids + tuple(item.anchor.id for item in fresh),
         chosen=scan.chosen + tuple(item.anchor.id for item in fresh if start.chooses(item)),
         open=scan.open + tuple(item.anchor.id for item in fresh if item.open),
         newest=tuple(newest[:ANCHORS_MAX]),
     )
+
+
+def _knowing(walk: Walk, scan: Scan, at_end: bool) -> Walk:
+    """Note what is visible now, so that what becomes visible later is recognised whatever its id."""
+    together = walk.known.union(scan.ids)
+    newest = sorted(together)[-KNOWN_MAX:]
+    whole = at_end and len(newest) == len(together)
+    floor = 0 if whole else max(newest[0] if newest else 0, min(scan.ids, default=0) if not at_end else 0)
+    return replace(walk, known=frozenset(newest), floor=floor)
 
 
 def _begin(walk: Walk, scan: Scan, start: Start) -> Walk:
@@ -181,6 +226,7 @@ def _continue(walk: Walk, scan: Scan, at_end: bool, now: float) -> Folded:
         survivor = max((a.id for a in scan.newest if a.id <= head.high and _survives(head, a)), default=0)
         # What is still unfinished may stand anywhere in the list: walk it to its end before moving on.
         return replace(walk, suspect=reason, survivor=survivor, due=now), ()
+    late = {id_ for id_ in scan.ids if walk.floor <= id_ <= head.high and id_ not in walk.known}
     lowest = min(scan.ids)
     happenings: tuple[Happening, ...] = ()
     if head.high and at_end and lowest - head.high - 1 > PRUNED_RANGE_MIN:
@@ -189,18 +235,18 @@ def _continue(walk: Walk, scan: Scan, at_end: bool, now: float) -> Folded:
     new = {id_ for id_ in scan.ids if id_ > head.high or id_ in walk.gaps}
     if scan.newest != head.anchors:
         head = replace(head, anchors=scan.newest)
-    return (
-        replace(walk, head=head, suspect="", dirty=walk.dirty or head is not walk.head, todo=_merge(walk.todo, new)),
-        happenings,
-    )
+    dirty = walk.dirty or head is not walk.head
+    todo = merge(walk.todo, new | late)
+    return replace(_knowing(walk, scan, at_end), head=head, suspect="", dirty=dirty, todo=todo), happenings
 
 
-def _merge(todo: tuple[int, ...], new: set[int]) -> tuple[int, ...]:
+def merge(todo: tuple[int, ...], new: set[int]) -> tuple[int, ...]:
+    """Return the ids of both, ascending."""
     return tuple(sorted(new.union(todo))) if new.difference(todo) else todo
 
 
 def _contradiction(head: Head, scan: Scan) -> str:
-    if not head.high:
+    if not head.high or not scan.ids:
         return ""
     newest = max(scan.ids)
     if newest < head.high:
@@ -217,71 +263,18 @@ def _survives(head: Head, shown: Anchor) -> bool:
     return any(known.id == shown.id and not known.contradicts(shown) for known in head.anchors)
 
 
-def _restart(walk: Walk, scan: Scan, survivor: int) -> Folded:
+def _restart(walk: Walk, scan: Scan, survivor: int, at_end: bool, now: float) -> Folded:
     """Begin the next epoch above the newest id that both histories share."""
     happening = Reset(survivor, walk.suspect)
     head = replace(walk.head, epoch=walk.head.epoch + 1, high=survivor, gaps=(), anchors=scan.newest)
-    todo = {id_ for id_ in scan.ids if id_ > survivor}.union(scan.open)
-    walk = replace(walk, head=head, dirty=True, suspect="", survivor=None, gaps={}, todo=tuple(sorted(todo)))
+    todo = tuple(sorted({id_ for id_ in scan.ids if id_ > survivor}.union(scan.open)))
+    walk = _knowing(replace(walk, known=frozenset()), scan, at_end)
+    walk = replace(walk, head=head, dirty=True, suspect="", survivor=None, since=now, gaps={}, todo=todo)
     return walk, (happening,)
-
-
-def take(walk: Walk, room: int, now: float) -> tuple[Walk, tuple[int, ...], tuple[Happening, ...]]:
-    """Take up to `room` ids off the to-do list, lowest first, and move the head over them.
-
-    Ids at or below the head (unfinished ones of a start or reset, late ones) are taken whatever
-    the room: the head is committed together with them and nothing would find them again.
-    """
-    known = [id_ for id_ in walk.todo if id_ <= walk.head.high]
-    ahead = [id_ for id_ in walk.todo if id_ > walk.head.high][: max(room, 0)]
-    if not known and not ahead:
-        return walk, (), ()
-    gaps = {id_: gap for id_, gap in walk.gaps.items() if id_ not in known}
-    happenings: list[Happening] = []
-    high = walk.head.high or (ahead[0] - 1 if ahead else 0)  # nothing was ever seen below the first id
-    for id_ in ahead:
-        if id_ - high - 1 > GAPS_MAX:
-            happenings.append(Hole(high + 1, id_ - 1))
-        else:
-            gaps.update((missing, Gap(now, now + GAP_FIRST_LOOK_S)) for missing in range(high + 1, id_))
-        high = id_
-    while len(gaps) > GAPS_MAX:
-        lowest = min(gaps)
-        del gaps[lowest]
-        happenings.append(Hole(lowest, lowest))
-    head = replace(walk.head, high=high, gaps=tuple(sorted(gaps)))
-    taken = (*known, *ahead)
-    rest = tuple(id_ for id_ in walk.todo if id_ not in set(taken))
-    return replace(walk, head=head, dirty=True, todo=rest, gaps=gaps), taken, tuple(happenings)
-
-
-def due_gaps(walk: Walk, now: float) -> tuple[int, ...]:
-    """Return the gaps to look up now, a few at a time."""
-    return tuple(sorted(id_ for id_, gap in walk.gaps.items() if gap.due <= now)[:GAP_LOOKS_A_TICK])
-
-
-def found(walk: Walk, id_: int) -> Walk:
-    """A gap turned out to be a job that became visible late."""
-    return replace(walk, todo=_merge(walk.todo, {id_}))
-
-
-def not_found(walk: Walk, id_: int, now: float) -> Folded:
-    """A look-up found nothing: be patient, then declare the id empty."""
-    gap = walk.gaps[id_]
-    if gap.misses >= 1 and now - gap.since >= GAP_PATIENCE_S:
-        gaps = {key: value for key, value in walk.gaps.items() if key != id_}
-        head = replace(walk.head, gaps=tuple(sorted(gaps)))
-        return replace(walk, head=head, gaps=gaps, dirty=True), (Hole(id_, id_),)
-    patience = replace(gap, misses=gap.misses + 1, due=now + GAP_LOOK_EVERY_S)
-    return replace(walk, gaps={**walk.gaps, id_: patience}), ()
-
-
-def postpone(walk: Walk, id_: int, now: float) -> Walk:
-    """A look-up failed for another reason; it says nothing about the id."""
-    gap = walk.gaps.get(id_)
-    return walk if gap is None else replace(walk, gaps={**walk.gaps, id_: replace(gap, due=now + GAP_LOOK_EVERY_S)})
 
 
 def resumed(head: Head) -> Walk:
     """Return the walk that a remembered head describes."""
-    return Walk(head=head, begun=True, dirty=True, gaps={id_: Gap(0.0, 0.0) for id_ in head.gaps})
+    known = frozenset(anchor.id for anchor in head.anchors)
+    gaps = {id_: Gap(0.0, 0.0) for id_ in head.gaps}
+    return Walk(head=head, begun=True, dirty=True, gaps=gaps, known=known, floor=min(known, default=head.high + 1))

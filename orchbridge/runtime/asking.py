@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from orchbridge.core.errors import Denied
 from orchbridge.core.ports import Api
-from orchbridge.core.questions import Question, Reply, subject
+from orchbridge.core.questions import Page, Question, Reply, subject
 from orchbridge.runtime.stop import Stop
 
 UNDER_WAY_MAX = 24
+WAITING_BYTES_MAX = 32 * 1024 * 1024  # of answers not folded yet: a slow sink must not fill the memory
 
 
 class Asking:
@@ -25,12 +26,18 @@ class Asking:
         self._news = asyncio.Event()
 
     def ask(self, questions: Iterable[Question], waiting: Sequence[Reply]) -> None:
-        """Send what is neither under way nor already answered and waiting to be folded."""
-        answered = {subject(reply.question) for reply in (*waiting, *self._replies)}
+        """Send what is neither under way nor already answered and waiting to be folded.
+
+        There is always room for a list: slow answers about single things must not hide what else goes on.
+        """
+        unfolded = (*waiting, *self._replies)
+        answered = {subject(reply.question) for reply in unfolded}
+        full = sum(map(_weight, unfolded)) > WAITING_BYTES_MAX
         for question in questions:
-            if len(self._under_way) >= UNDER_WAY_MAX:
-                return
             about = subject(question)
+            single = about[1] is not None
+            if single and (full or len(self._under_way) >= UNDER_WAY_MAX):
+                continue
             if about not in self._under_way and about not in answered:
                 self._under_way[about] = self._group.create_task(self._answer(question, about))
 
@@ -64,3 +71,10 @@ class Asking:
         """Give up every question under way."""
         for task in self._under_way.values():
             task.cancel()
+
+
+def _weight(reply: Reply) -> int:
+    """Return about how many bytes an answer holds, from a few of its items."""
+    items = reply.answer.items if isinstance(reply.answer, Page) else ()
+    some = items[:: len(items) // 8 + 1]
+    return sum(len(getattr(item, "raw", b"")) for item in some) * len(items) // max(len(some), 1)

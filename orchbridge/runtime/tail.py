@@ -16,6 +16,8 @@ from orchbridge.runtime.stop import Stop
 Failure = TypeVar("Failure", bound=OrchbridgeError)
 
 LOSS_FIRST_S, LOSS_LONGEST_S = 0.5, 15.0
+LOOK_S = 0.5  # how often to see what else there is to ask while an answer that is due is on its way
+CLOCK_BACK_S = 2.0  # a smaller step only makes one pause that much longer
 
 
 class Worker(NamedTuple):
@@ -59,16 +61,17 @@ async def _laps(stream: Stream, state: object, lane: Lane, api: Api, worker: Wor
     """Ask, fold, commit, until asked to stop; questions of the next lap travel while this one is committed."""
     stop, watch, clock = worker.stop, worker.watch, worker.clock
     replies: tuple[Reply, ...] = ()
+    now = clock()
     async with asyncio.TaskGroup() as group:
         asking = Asking(api, group, clock)
         while not stop.asked:
-            now = clock()
+            now = _onward(now, clock())
             asking.ask(stream.ask(state, now), replies)
             if not replies:
-                replies = await asking.some(stream.due(state, now), stop)
+                replies = await asking.some(stream.due(state, now) or LOOK_S, stop)
             if stop.asked or not replies:
                 continue
-            now = clock()
+            now = _onward(now, clock())
             batch = stream.fold(state, replies, now)
             for subject, trouble in batch.troubles:
                 watch.troubled(stream.id, subject, trouble)
@@ -80,6 +83,16 @@ async def _laps(stream: Stream, state: object, lane: Lane, api: Api, worker: Wor
             state, replies = batch.state, batch.left  # moves only once it is true
             watch.lapped(stream.id, batch, now)
         asking.cancel()
+
+
+def _onward(before: float, now: float) -> float:
+    """Return the time; raise SinkLost where the clock went back, so that nothing waits for a time long past.
+
+    Whatever the state holds was planned by a clock that was ahead; the memory is read back without it.
+    """
+    if now < before - CLOCK_BACK_S:
+        raise SinkLost(f"the clock went back by {before - now:.0f} s", hint="nothing to do; keep the clock in step")
+    return now
 
 
 def first(group: BaseExceptionGroup[Failure]) -> Failure:

@@ -88,7 +88,10 @@ async def lived(case: Case, judge: Callable[[Life], Any]) -> Life:
     def count(asked: Asked) -> None:
         life.asked[f"{asked.endpoint} {asked.code}"] += 1
 
-    async with served(world, token="letmein") as url, Client(Access(name="prod", url=url, token="letmein"), count) as api:
+    async with (
+        served(world, token="letmein") as url,
+        Client(Access(name="prod", url=url, token="letmein"), count) as api,
+    ):
         life.begun = time.monotonic()
 
         def settings(kind: str) -> StreamSettings:

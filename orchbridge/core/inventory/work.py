@@ -78,9 +78,10 @@ class Work:
         if before is not None and before.connected:
             since = row.since if row.since is not None else before.since
             broker = row.broker if row.broker is not None else before.broker
-            if since == before.since and broker == before.broker:
+            if (since == before.since and broker == before.broker) or _earlier(since, before.since):
                 return
-            node = replace(before, broker=broker, since=since, revision=before.revision + 1, returns=0)
+            returns = before.returns + 1 if since == before.since else 0  # moves of one session keep apart by this
+            node = replace(before, broker=broker, since=since, revision=before.revision + 1, returns=returns)
         elif before is not None:
             again = row.since is not None and row.since == before.since
             node = replace(
@@ -124,3 +125,11 @@ class Work:
             documents[self.settings.name] = heads.encode(state.head)
             state = replace(state, dirty=False)
         return Batch(tuple(self.records), documents, state, tuple(self.left), tuple(self.troubles))
+
+
+def _earlier(since: str | None, known: str | None) -> bool:
+    """Whether a session began before the one that is known: a broker that did not notice its end still lists it."""
+    if since == known:
+        return False
+    began, newest = times.seconds(since), times.seconds(known)
+    return began is not None and newest is not None and began < newest

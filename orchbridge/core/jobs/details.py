@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from orchbridge.core.facts import Job, NodeRow, TaskMeta
+from orchbridge.core.gaps import found, not_found, postpone
+from orchbridge.core.head import Anchor
 from orchbridge.core.jobs.settle import pruned, unreadable
 from orchbridge.core.jobs.track import Track, replace, with_facts
 from orchbridge.core.jobs.work import Work
 from orchbridge.core.pace import backoff
-from orchbridge.core.questions import JobDetail, JobNodes, Page, Reply, TaskMetadata, Trouble
-from orchbridge.core.walk import found, not_found, postpone
+from orchbridge.core.questions import JobDetail, JobEvents, JobNodes, Page, Reply, TaskMetadata, Trouble
 
 BLOCKED_RETRY_S = 300.0
 MISSES_MAX = 2
+ABSENT_MAX = 4  # a 404 that does not say what is missing may be somebody else's
+SWEEP_FAILURES_MAX = 10  # about eight minutes
+HOPELESS = frozenset({"forbidden", "oversize", "absent", "invalid", "malformed"})
 
 
 def fold_detail(work: Work, question: JobDetail, answer: Job | Trouble) -> None:
     """Fold a job's own page: news of a tracked job, or what a gap turned out to be."""
     track = work.tracks.get(question.job)
     if track is not None:
-        if isinstance(answer, Job):
+        if isinstance(answer, Job) and track.job is not None and _anchor(track.job).contradicts(_anchor(answer)):
+            work.walk = replace(work.walk, due=work.now)  # another job of the same id: the list will tell
+        elif isinstance(answer, Job):
             due = track.due if track.blocked else 0.0  # its page may be readable where its events are not
             track = with_facts(replace(track, misses=0, failures=0, due=due), answer, work.now)
             work.put(replace(track, detail=answer, read=(answer.state, answer.stamp)))
@@ -31,12 +37,17 @@ def fold_detail(work: Work, question: JobDetail, answer: Job | Trouble) -> None:
         work.walk = found(work.walk, question.job)
         work.take_up_jobs()
         fold_detail(work, question, answer)
-    elif answer.kind == "missing":
-        work.walk, happenings = not_found(work.walk, question.job, work.now)
+    elif answer.kind in {"missing", "absent"}:
+        looks = 2 if answer.kind == "missing" else ABSENT_MAX
+        work.walk, happenings = not_found(work.walk, question.job, work.now, looks=looks)
         work.happened(happenings)
     else:
         work.walk = postpone(work.walk, question.job, work.now)
         work.troubles.append((f"job {question.job}", answer))
+
+
+def _anchor(job: Job) -> Anchor:
+    return Anchor(job.id, job.created, job.owner.id)
 
 
 def fold_nodes(work: Work, track: Track, question: JobNodes, page: Page) -> None:
@@ -74,12 +85,18 @@ def fold_trouble(work: Work, track: Track, subject: str, trouble: Trouble) -> No
             work.put(track)
         return
     work.troubles.append((subject, trouble))
+    work.slow_down(trouble)
     failures = track.failures + 1
-    if trouble.kind in {"forbidden", "oversize"}:
+    over = track.memo.certified + work.settings.late_window_s
+    if not track.open and now >= over and (trouble.kind in HOPELESS or failures >= SWEEP_FAILURES_MAX):
+        work.drop(track.id)
+    elif trouble.kind in {"forbidden", "oversize"}:
         _block(work, track, trouble)
-        return
-    pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", failures)
-    work.put(replace(track, failures=failures, due=now + pause))
+    elif trouble.kind == "absent" and failures >= ABSENT_MAX and track.seen_at < work.walk.listed_at:
+        pruned(work, track)  # the list does not show it any more either
+    else:
+        pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", failures)
+        work.put(replace(track, failures=failures, due=now + pause))
 
 
 def _block(work: Work, track: Track, trouble: Trouble) -> None:
@@ -95,11 +112,18 @@ def _block(work: Work, track: Track, trouble: Trouble) -> None:
     unreadable(work, track)
 
 
-def reply_trouble(work: Work, track: Track, reply: Reply) -> bool:
-    """Fold a failed or misplaced answer about one job; return whether it was one."""
-    answer = reply.answer
+def page_of(work: Work, track: Track, reply: Reply) -> Page | None:
+    """Return the page that an answer about one job holds; a failed or misplaced answer is folded, and None."""
+    question, answer = reply.question, reply.answer
     if isinstance(answer, Page):
-        return False
+        return answer
     trouble = answer if isinstance(answer, Trouble) else Trouble("malformed", "not what was asked for")
-    fold_trouble(work, track, f"{type(reply.question).__name__} of job {track.id}", trouble)
-    return True
+    if trouble.kind in {"invalid", "absent"}:
+        if isinstance(question, JobEvents) and question.start is not None and question.start == track.reading.resume:
+            return Page(())  # behind the last event of a list that was cut, some servers refuse to look
+        if isinstance(question, JobNodes) and question.offset:
+            return Page(())  # an old server without paging: what it showed was all
+        if isinstance(question, JobNodes) and trouble.kind == "invalid":
+            work.ask_for_less(question.limit)
+    fold_trouble(work, track, f"{type(question).__name__} of job {track.id}", trouble)
+    return None

@@ -6,7 +6,7 @@ from orchbridge.core import times
 from orchbridge.core.facts import Job
 from orchbridge.core.head import Anchor
 from orchbridge.core.jobs.settle import unreadable
-from orchbridge.core.jobs.track import slow_questions, with_facts
+from orchbridge.core.jobs.track import let_go, slow_questions, with_facts
 from orchbridge.core.jobs.work import Work
 from orchbridge.core.normalize.jobs import terminal
 from orchbridge.core.questions import JobsPage, Page, Reply
@@ -19,14 +19,14 @@ def fold_list(work: Work, reply: Reply, question: JobsPage) -> None:
     """Fold one page of the list, or the failure to get it."""
     answer = reply.answer
     if not isinstance(answer, Page):
-        work.not_listed(answer)
+        work.not_listed(answer, question.limit)
         return
-    jobs = {item.id: item for item in answer.items if isinstance(item, Job)}
+    jobs = {item.id: item for item in answer.items if isinstance(item, Job) and item.id > 0}
     seen = [
         Seen(Anchor(job.id, job.created, job.owner.id), not terminal(job), times.seconds(job.created))
         for job in jobs.values()
     ]
-    whole = work.listed(reply, question.offset, seen, answer, work.settings.start)
+    whole = work.listed(reply, question.offset, question.limit, seen, answer, work.settings.start)
     if not work.walk.trusted:
         return
     if whole:
@@ -38,6 +38,9 @@ def fold_list(work: Work, reply: Reply, question: JobsPage) -> None:
             work.put(track)
             unreadable(work, track)
     if whole:
+        for track in tuple(work.tracks.values()):
+            if track.id <= work.walk.head.high and let_go(track, work.now, work.settings.late_window_s):
+                work.drop(track.id)
         work.slow = slow_questions(work.tracks.values(), work.tasks, work.walk.listed_at, work.now)
 
 

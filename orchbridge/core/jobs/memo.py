@@ -16,6 +16,8 @@ class Memo(msgspec.Struct, frozen=True, omit_defaults=True):
     closed     job_finished or job_aborted was delivered
     ended      when we first saw it over, Unix seconds; 0 while it is not
     certified  when its newest certificate went out; 0 before; `revision` and `complete` are that one's
+    counted    how many events that certificate counts; one that came later needs another certificate
+    whole      all events that such a job has were delivered: late ones are most unlikely
     document   revision of its newest document
     told       a notice said that this job cannot be read
     """
@@ -29,6 +31,8 @@ class Memo(msgspec.Struct, frozen=True, omit_defaults=True):
     certified: float = 0.0
     revision: int = 0
     complete: bool = False
+    counted: int = 0
+    whole: bool = False
     document: int = 0
     told: bool = False
     v: int = 1

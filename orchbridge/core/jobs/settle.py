@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchbridge.core.facts import Job, StatusItem
-from orchbridge.core.jobs.track import Track, after_certificate, replace
+from orchbridge.core.jobs.track import Track, after_certificate, let_go, replace
 from orchbridge.core.jobs.work import Work
 from orchbridge.core.normalize.certificate import (
     Summary,
@@ -33,7 +33,7 @@ def settle(work: Work, id_: int) -> None:
 
 def finish(work: Work) -> None:
     """Close the fold: one new document for every job spoken of, and small tracks for certified ones."""
-    for id_ in work.spoken:
+    for id_ in sorted(work.spoken):
         track = work.tracks.get(id_)
         if track is None or track.job is None or track.context is None:
             continue
@@ -42,6 +42,9 @@ def finish(work: Work) -> None:
             document_record(track.context, track.job, track.nodes, track.summary, memo.document, work.observed)
         )
         track = replace(track, memo=memo)
+        if track.id <= work.walk.head.high and let_go(track, work.now, work.settings.late_window_s):
+            work.drop(track.id)
+            continue
         if not track.open and track.summary is not None:
             track = after_certificate(track, work.now, work.settings.late_window_s)
         work.put(track)
@@ -116,13 +119,20 @@ def _issue(work: Work, track: Track, ctx: Context, verdict: Verdict, *, truncate
     fields = summary_data(track.job, parts)
     work.records.append(summary_record(ctx, track.job, fields, work.observed))
     work.spoken.add(track.id)
-    memo = replace(memo, revision=revision, complete=verdict.complete, certified=work.now)
-    return replace(track, memo=memo, recheck=False, missing=False, summary=fields)
+    whole = readable and verdict.complete and memo.closed and _all_began(track)
+    memo = replace(
+        memo, revision=revision, complete=verdict.complete, certified=work.now, counted=len(memo.events), whole=whole
+    )
+    return replace(track, memo=memo, missing=False, summary=fields)
+
+
+def _all_began(track: Track) -> bool:
+    return all(row.name in track.began for row in track.rows if row.state in {"finished", "failed"})
 
 
 def pruned(work: Work, track: Track) -> None:
     """The server forgot the job while we followed it: certify what there is, as truncated, and let go."""
-    if not track.memo.certified:
+    if track.open:
         ctx = track.context or _bare(work, track)
         verdict = Verdict(False, (), ("the job was pruned on the server before it was read to its end",))
         track = _issue(work, replace(track, rows_done=False), ctx, verdict, truncated=True)

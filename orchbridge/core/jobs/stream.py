@@ -9,13 +9,14 @@ from orchbridge.core import head as heads
 from orchbridge.core import memos
 from orchbridge.core.batch import BATCH_RECORDS_MAX, Batch
 from orchbridge.core.facts import Job, TaskMeta
+from orchbridge.core.gaps import due_gaps
 from orchbridge.core.head import Head
-from orchbridge.core.jobs.details import fold_detail, fold_nodes, fold_task, reply_trouble
+from orchbridge.core.jobs.details import fold_detail, fold_nodes, fold_task, page_of
 from orchbridge.core.jobs.events import fold_events
 from orchbridge.core.jobs.listing import PAGE_MAX, fold_list, page_limit
 from orchbridge.core.jobs.memo import Memo
 from orchbridge.core.jobs.settle import finish, label, settle
-from orchbridge.core.jobs.track import Track, questions, replace
+from orchbridge.core.jobs.track import NODES_PAGE, Track, questions, replace
 from orchbridge.core.jobs.work import JobsState, Work
 from orchbridge.core.ports import Recalled, StreamId
 from orchbridge.core.questions import (
@@ -23,7 +24,6 @@ from orchbridge.core.questions import (
     JobEvents,
     JobNodes,
     JobsPage,
-    Page,
     Question,
     Reply,
     TaskMetadata,
@@ -32,7 +32,7 @@ from orchbridge.core.questions import (
 )
 from orchbridge.core.settings import StreamSettings
 from orchbridge.core.view import RecentJob, StreamView
-from orchbridge.core.walk import Walk, due_gaps, resumed
+from orchbridge.core.walk import Walk, resumed
 
 
 class JobsRecall:
@@ -41,7 +41,7 @@ class JobsRecall:
     def __init__(self, settings: StreamSettings, owner: str) -> None:
         self._settings, self._owner = settings, owner
         self._head: bytes | None = None
-        self._tracks: dict[int, Track] = {}
+        self._memos: dict[int, bytes] = {}
 
     def learn(self, document: Recalled) -> None:
         """Take in one document, the newest of its key so far."""
@@ -50,10 +50,9 @@ class JobsRecall:
             return
         id_ = int(document.key.rpartition("/")[2])
         if document.value is None:
-            self._tracks.pop(id_, None)
+            self._memos.pop(id_, None)
         else:
-            memo = memos.decode(Memo, document.key, document.value)
-            self._tracks[id_] = Track(id_, memo, sweep_due=memo.certified)
+            self._memos[id_] = document.value  # a log holds older ones of the same key: only the last is read
 
     def state(self) -> JobsState:
         """Return the state; without a head the start rule will apply."""
@@ -61,7 +60,10 @@ class JobsRecall:
         if self._head is None:
             return JobsState(Walk(Head(url=settings.url, keys=settings.keys, owner=self._owner), dirty=True))
         found = heads.decode(settings.name, self._head, url=settings.url, keys=settings.keys, adopt=settings.adopt)
-        return JobsState(resumed(replace(found, owner=self._owner)), self._tracks)
+        tracks = {
+            id_: Track(id_, memos.decode(Memo, f"{settings.name}/{id_}", value)) for id_, value in self._memos.items()
+        }
+        return JobsState(resumed(replace(found, owner=self._owner)), tracks)
 
 
 class JobStream:
@@ -80,10 +82,13 @@ class JobStream:
         """Return the list when it is due, what moved jobs leave open, and a little of the slow rest."""
         walk = state.walk
         asked: list[Question] = []
+        if walk.held > now:
+            return ()
         if walk.scan is not None:
-            asked.append(JobsPage(200, walk.scan.offset))
+            asked.append(JobsPage(walk.limit(PAGE_MAX), walk.scan.offset))
         elif walk.due <= now:
-            asked.append(JobsPage(200 if not walk.trusted or not walk.begun else self._limit(state)))
+            wanted = PAGE_MAX if not walk.trusted or not walk.begun else self._limit(state)
+            asked.append(JobsPage(walk.limit(wanted)))
         if not walk.begun or not walk.trusted or walk.failures:
             return tuple(asked)
         asked += [JobDetail(id_) for id_ in due_gaps(walk, now)]
@@ -101,7 +106,7 @@ class JobStream:
                 yield metadata
             if state.tasks.of(track.job) is None:
                 return
-        yield from questions(track, now)
+        yield from questions(track, now, min(NODES_PAGE, state.walk.most or NODES_PAGE))
 
     @staticmethod
     def _limit(state: JobsState) -> int:
@@ -129,7 +134,7 @@ class JobStream:
             fold_list(work, reply, question)
             return
         work.slow = tuple(slow for slow in work.slow if subject(slow) != subject(question))
-        if not work.walk.trusted:
+        if not work.valid(reply):
             return  # the answer may be about another job of the same id
         if isinstance(question, TaskMetadata) and isinstance(answer, TaskMeta | Trouble):
             for id_ in fold_task(work, question, answer):
@@ -141,17 +146,18 @@ class JobStream:
             settle(work, question.job)
         elif isinstance(question, JobEvents | JobNodes):
             track = work.tracks.get(question.job)
-            if track is None or reply_trouble(work, track, reply):
+            page = None if track is None else page_of(work, track, reply)
+            if track is None or page is None:
                 return
-            if isinstance(answer, Page) and isinstance(question, JobEvents):
-                fold_events(work, track, reply, answer)
-            elif isinstance(answer, Page) and isinstance(question, JobNodes):
-                fold_nodes(work, track, question, answer)
+            if isinstance(question, JobEvents):
+                fold_events(work, track, reply, page)
+            else:
+                fold_nodes(work, track, question, page)
             settle(work, question.job)
 
     def due(self, state: JobsState, now: float) -> float:
         """Return seconds until the next tick; everything that waits is looked at once a tick."""
-        return max(0.0, state.walk.due - now)
+        return state.walk.wait_s(now)
 
     def view(self, state: JobsState) -> StreamView:
         """Return the state as numbers for gauges and the status page."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from orchbridge.core import reading
+from orchbridge.core import reading, times
 from orchbridge.core.facts import Job, NodeRow
 from orchbridge.core.jobs.memo import Memo
 from orchbridge.core.jobs.tasks import Tasks
@@ -18,8 +18,13 @@ from orchbridge.core.reading import Reading
 
 NODES_PAGE = 500
 SWEEPS_S = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0)  # after the certificate, and once more when the late window ends
-SWEEPS_BEHIND = 100  # more overdue than this are worked off faster than one a tick
+SWEEPS_LARGE_S = (30.0, 300.0)  # the whole list is read each time
+SWEEPS_WHOLE_S = (15.0, 120.0)  # nothing is missing: two looks for what nobody expects, none at the end
+LARGE = 1_000
+SWEEPS_BEHIND = 100  # more overdue than this, of jobs that may lack something, are worked off faster than one a tick
 STALE_S = 60.0
+LONG_AGO_S = 3_600.0  # what ended that long before the late window has no late events, whatever the clocks say
+BLIND_PATIENCE = 300  # where nothing hints at a job's events they are asked for every tick for a good while
 
 replace = msgspec.structs.replace
 
@@ -36,7 +41,6 @@ class Track(msgspec.Struct, frozen=True):
     missing     the last comparison found nodes without their event: read everything again
     misses      look-ups in a row that found no such job
     blocked     why this job cannot be read (forbidden, oversize)
-    recheck     events arrived after the certificate: it needs a new revision
     """
 
     id: int
@@ -58,14 +62,18 @@ class Track(msgspec.Struct, frozen=True):
     failures: int = 0
     due: float = 0.0
     blocked: str = ""
-    recheck: bool = False
     sweep_due: float = 0.0
     summary: dict[str, object] | None = None
 
     @property
     def open(self) -> bool:
-        """Whether a certificate is still to come."""
-        return not self.memo.certified or self.recheck
+        """Whether a certificate is still to come: the first, or a revision for events that it does not count."""
+        return not self.memo.certified or len(self.memo.events) != self.memo.counted
+
+    @property
+    def blind(self) -> bool:
+        """Whether the server does not tell how many nodes are in which state."""
+        return self.job is not None and self.job.node_states is None and self.job.node_count != 0
 
     @property
     def moved(self) -> bool:
@@ -98,7 +106,7 @@ def with_facts(track: Track, job: Job, now: float) -> Track:
     hints = (job.state, job.stamp, job.node_states, job.finished)
     changed = old is None or hints != (old.state, old.stamp, old.node_states, old.finished)
     memo = track.memo
-    if terminal(job) and not memo.ended:
+    if terminal(job) and not 0 < memo.ended <= now:  # not yet known, or known by a clock that was ahead
         memo = replace(memo, ended=now)
         changed = True
     if not changed:
@@ -121,7 +129,7 @@ def _merged(old: Job, new: Job) -> Job:
     return replace(new, **kept) if kept else new
 
 
-def questions(track: Track, now: float) -> Iterator[Question]:
+def questions(track: Track, now: float, nodes_page: int = NODES_PAGE) -> Iterator[Question]:
     """Yield what an open job leaves to be asked; its task's metadata is known by now."""
     if track.due > now:
         return
@@ -134,7 +142,7 @@ def questions(track: Track, now: float) -> Iterator[Question]:
     if track.moved and track.reading.due <= now:
         yield JobEvents(track.id, reading.start(track.reading, len(track.memo.events), full=track.missing))
     if track.memo.ended and not track.rows_done:
-        yield JobNodes(track.id, NODES_PAGE, len(track.rows))
+        yield JobNodes(track.id, nodes_page, len(track.rows))
 
 
 def _same(read: tuple[str, str | None] | None, now: tuple[str, str | None]) -> bool:
@@ -154,10 +162,12 @@ def slow_questions(tracks: Iterable[Track], tasks: Tasks, listed_at: float, now:
     """Return this tick's look for late events and its round-robin read, so that nothing is forgotten."""
     asked: list[Question] = []
     tracks = tuple(tracks)
-    overdue = sorted((t for t in tracks if not t.open and max(t.sweep_due, t.due) <= now), key=lambda t: t.sweep_due)
+    overdue = [t for t in tracks if not t.open and max(t.sweep_due, t.due) <= now]
+    overdue.sort(key=lambda t: (t.memo.whole, t.sweep_due))
+    lacking = sum(not t.memo.whole for t in overdue)
     quiet = [t for t in tracks if t.open and not t.moved and now - t.reading.done_at > STALE_S]
     unseen = [t for t in tracks if t.open and t.job is not None and t.seen_at < listed_at]
-    asked += [_sweep(track, tasks, now) for track in overdue[: 1 if len(overdue) <= SWEEPS_BEHIND else 8]]
+    asked += [_sweep(track, tasks, now) for track in overdue[: 1 if lacking <= SWEEPS_BEHIND else 8]]
     if not asked and quiet:
         asked.append(JobEvents(min(quiet, key=lambda t: t.reading.done_at).id))
     if unseen:
@@ -175,6 +185,20 @@ def _sweep(track: Track, tasks: Tasks, now: float) -> Question:
 
 def next_sweep(track: Track, now: float, window_s: float) -> Track:
     """Set when late events are looked for next; the last look is when the window ends."""
-    age = now - track.memo.certified
-    later = [mark for mark in SWEEPS_S if age < mark < window_s]
-    return replace(track, sweep_due=track.memo.certified + (later[0] if later else window_s))
+    memo = track.memo
+    if memo.certified > now:  # by a clock that was ahead
+        memo = replace(memo, certified=now)
+    marks = SWEEPS_WHOLE_S if memo.whole else SWEEPS_LARGE_S if len(memo.events) > LARGE else SWEEPS_S
+    later = [mark for mark in marks if now - memo.certified < mark < window_s]
+    return replace(track, memo=memo, sweep_due=memo.certified + (later[0] if later else window_s))
+
+
+def let_go(track: Track, now: float, window_s: float) -> bool:
+    """Whether a certified job may be forgotten without another look for late events."""
+    memo, job = track.memo, track.job
+    if track.open:
+        return False
+    if memo.whole and now >= memo.certified + window_s:
+        return True
+    ended = None if job is None else times.seconds(job.finished or job.stamp)
+    return ended is not None and now - ended > window_s + LONG_AGO_S

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from orchbridge.core.facts import Plan
+from orchbridge.core.gaps import found, not_found, postpone
 from orchbridge.core.pace import backoff
 from orchbridge.core.plans.track import Memo, Track, replace
-from orchbridge.core.plans.work import Work, deliver, next_sweep
-from orchbridge.core.questions import Answer, PlanDetail, PlanEvents, Question, Trouble
-from orchbridge.core.walk import found, not_found, postpone
+from orchbridge.core.plans.work import Work, closed, deliver, next_sweep
+from orchbridge.core.questions import Answer, PlanDetail, PlanEvents, PlanEventWhole, Question, Trouble
 
 MISSES_MAX = 2
+ABSENT_MAX = 4  # a 404 that does not say what is missing may be somebody else's
+HOPELESS = frozenset({"forbidden", "oversize", "absent", "invalid", "malformed"})
+SWEEP_FAILURES_MAX = 10
+BLOCKED_RETRY_S = 300.0
 WHOLE_FAILURES_MAX = 3
 
 
@@ -22,8 +26,9 @@ def gap(work: Work, id_: int, answer: Answer) -> None:
     if isinstance(answer, Plan):
         work.walk = found(work.walk, id_)
         take_up(work)
-    elif isinstance(answer, Trouble) and answer.kind == "missing":
-        work.walk, happenings = not_found(work.walk, id_, work.now)
+    elif isinstance(answer, Trouble) and answer.kind in {"missing", "absent"}:
+        looks = 2 if answer.kind == "missing" else ABSENT_MAX
+        work.walk, happenings = not_found(work.walk, id_, work.now, looks=looks)
         work.happened(happenings)
     else:
         work.walk = postpone(work.walk, id_, work.now)
@@ -45,10 +50,32 @@ def trouble(work: Work, track: Track, answer: Answer) -> None:
             work.put(replace(track, misses=track.misses + 1, due=work.now + work.settings.poll_s / 2))
         return
     work.troubles.append((f"plan {track.id}", trouble))
-    failures = track.failures + 1
-    pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", failures)
-    pause = 300.0 if trouble.kind in {"forbidden", "oversize"} else pause
-    work.put(replace(track, failures=failures, due=work.now + pause))
+    work.slow_down(trouble)
+    track = replace(track, failures=track.failures + 1)
+    hopeless = trouble.kind in HOPELESS and (track.failures >= ABSENT_MAX or trouble.kind in {"forbidden", "oversize"})
+    over = track.memo.closed_at + work.settings.late_window_s
+    if not track.open and work.now >= over and (trouble.kind in HOPELESS or track.failures >= SWEEP_FAILURES_MAX):
+        work.drop(track.id)
+    elif track.open and hopeless and track.memo.ended and work.now >= track.memo.ended + work.settings.grace_s:
+        work.put(closed(_told(work, track, trouble), work))
+    else:
+        pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", track.failures)
+        if hopeless:
+            track, pause = _told(work, track, trouble), BLOCKED_RETRY_S if not track.memo.ended else pause
+        work.put(replace(track, due=work.now + pause))
+
+
+def _told(work: Work, track: Track, trouble: Trouble) -> Track:
+    """Say once that a plan cannot be read."""
+    if track.memo.told:
+        return track
+    work.tell(
+        "oversize" if trouble.kind == "oversize" else "parked",
+        f"plan-{track.id}",
+        explanation=f"plan {track.id}: {trouble.explanation}",
+        action="see whether this server shows the plan's events, and whether the token's user may view it",
+    )
+    return replace(track, memo=replace(track.memo, told=True))
 
 
 def text_trouble(work: Work, track: Track, event: int, answer: Answer) -> None:
@@ -77,7 +104,7 @@ def slow_questions(work: Work) -> tuple[Question, ...]:
 
 def swept(work: Work, question: Question) -> None:
     """After a look for late events: set the next, or let the plan go."""
-    if not isinstance(question, PlanEvents):
+    if not isinstance(question, PlanEvents | PlanEventWhole):
         return
     track = work.tracks.get(question.plan)
     if track is None or track.open or track.held or track.reading.resume is not None:

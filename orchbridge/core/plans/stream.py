@@ -9,6 +9,7 @@ from orchbridge.core import head as heads
 from orchbridge.core import memos, times
 from orchbridge.core.batch import BATCH_RECORDS_MAX, Batch
 from orchbridge.core.facts import Job, Plan, PlanEvent
+from orchbridge.core.gaps import due_gaps
 from orchbridge.core.head import Anchor, Head
 from orchbridge.core.normalize.plans import terminal
 from orchbridge.core.plans.fold import gap, slow_questions, swept, take_up, text_trouble, trouble
@@ -29,7 +30,7 @@ from orchbridge.core.questions import (
 )
 from orchbridge.core.settings import StreamSettings
 from orchbridge.core.view import RecentJob, StreamView
-from orchbridge.core.walk import Seen, Start, Walk, due_gaps, resumed
+from orchbridge.core.walk import Seen, Start, Walk, resumed
 
 PAGE, DEEP_PAGE = 50, 200
 
@@ -40,7 +41,7 @@ class PlansRecall:
     def __init__(self, settings: StreamSettings, owner: str) -> None:
         self._settings, self._owner = settings, owner
         self._head: bytes | None = None
-        self._tracks: dict[int, Track] = {}
+        self._memos: dict[int, bytes] = {}
 
     def learn(self, document: Recalled) -> None:
         """Take in one document, the newest of its key so far."""
@@ -49,10 +50,9 @@ class PlansRecall:
             return
         id_ = int(document.key.rpartition("/")[2])
         if document.value is None:
-            self._tracks.pop(id_, None)
+            self._memos.pop(id_, None)
         else:
-            memo = memos.decode(Memo, document.key, document.value)
-            self._tracks[id_] = Track(id_, memo, sweep_due=memo.closed_at)
+            self._memos[id_] = document.value  # a log holds older ones of the same key: only the last is read
 
     def state(self) -> PlansState:
         """Return the state; without a head the start rule will apply."""
@@ -61,7 +61,10 @@ class PlansRecall:
             walk = Walk(Head(url=settings.url, keys=settings.keys, owner=self._owner), dirty=True)
             return PlansState(walk, None if settings.start.kind == "from" else settings.start)
         head = heads.decode(settings.name, self._head, url=settings.url, keys=settings.keys, adopt=settings.adopt)
-        return PlansState(resumed(replace(head, owner=self._owner)), settings.start, self._tracks)
+        tracks = {
+            id_: Track(id_, memos.decode(Memo, f"{settings.name}/{id_}", value)) for id_, value in self._memos.items()
+        }
+        return PlansState(resumed(replace(head, owner=self._owner)), settings.start, tracks)
 
 
 class PlanStream:
@@ -80,17 +83,19 @@ class PlanStream:
         """Return the list when it is due and what open plans leave to be asked."""
         walk = state.walk
         if state.start is None:
-            return (JobDetail(self.settings.start.id),) if walk.due <= now else ()
+            return (JobDetail(self.settings.start.id),) if walk.wait_s(now) == 0.0 else ()
         asked: list[Question] = []
+        if walk.held > now:
+            return ()
         if walk.scan is not None:
-            asked.append(PlansPage(DEEP_PAGE, walk.scan.offset))
+            asked.append(PlansPage(walk.limit(DEEP_PAGE), walk.scan.offset))
         elif walk.due <= now:
-            asked.append(PlansPage(PAGE if walk.trusted and walk.begun else DEEP_PAGE))
+            asked.append(PlansPage(walk.limit(PAGE if walk.trusted and walk.begun else DEEP_PAGE)))
         if not walk.begun or not walk.trusted or walk.failures:
             return tuple(asked)
         asked += [PlanDetail(id_) for id_ in due_gaps(walk, now)]
         for track in state.tracks.values():
-            if track.open:
+            if track.open or track.held:
                 asked += questions(track, now)
         asked += state.slow
         return tuple(asked)
@@ -111,7 +116,7 @@ class PlanStream:
                     slow = slow_questions(work)
             else:
                 slow = tuple(question for question in slow if subject(question) != subject(reply.question))
-                if work.walk.trusted:
+                if work.valid(reply):
                     self._fold_one(work, reply)
         if work.walk.begun and work.walk.trusted and work.walk.todo:
             take_up(work)
@@ -129,21 +134,21 @@ class PlanStream:
             at = times.seconds(reply.answer.created)
             return Start("earliest") if at is None else Start("since", at=at)
         if isinstance(reply.answer, Trouble) and reply.answer.kind != "missing":
-            work.not_listed(reply.answer)
+            work.not_listed(reply.answer, PAGE)
             return None
         return Start("earliest")
 
     def _list(self, work: Work, reply: Reply, question: PlansPage, start: Start) -> bool:
         page = reply.answer
         if not isinstance(page, Page):
-            work.not_listed(page)
+            work.not_listed(page, question.limit)
             return False
-        plans = {item.id: item for item in page.items if isinstance(item, Plan)}
+        plans = {item.id: item for item in page.items if isinstance(item, Plan) and item.id > 0}
         seen = [
             Seen(Anchor(plan.id, plan.created, plan.owner.id), not terminal(plan), times.seconds(plan.created))
             for plan in plans.values()
         ]
-        whole = work.listed(reply, question.offset, seen, page, start)
+        whole = work.listed(reply, question.offset, question.limit, seen, page, start)
         if not work.walk.trusted:
             return False
         if whole:
@@ -174,6 +179,8 @@ class PlanStream:
                 work.put(replace(track, detail=answer, read=answer.state))
             case PlanEvents(), Page():
                 fold_events(work, track, reply, answer)
+            case PlanEvents(start=int(at)), Trouble(kind="invalid" | "absent") if at == track.reading.resume:
+                fold_events(work, track, reply, Page(()))  # behind the last event some servers refuse to look
             case _:
                 trouble(work, track, answer)
         settle(work, question.plan)
@@ -181,7 +188,7 @@ class PlanStream:
 
     def due(self, state: PlansState, now: float) -> float:
         """Return seconds until the next tick."""
-        return max(0.0, state.walk.due - now)
+        return state.walk.wait_s(now)
 
     def view(self, state: PlansState) -> StreamView:
         """Return the state as numbers for gauges and the status page."""

@@ -21,7 +21,10 @@ replace = msgspec.structs.replace
 
 
 class Memo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One plan's part of the cursor; as a job's, with `closed_at` (everything was read after its end)."""
+    """One plan's part of the cursor; as a job's, with `closed_at` (everything was read after its end).
+
+    told   a notice said that this plan cannot be read
+    """
 
     epoch: int
     events: IdSet = IdSet.of(())
@@ -29,6 +32,7 @@ class Memo(msgspec.Struct, frozen=True, omit_defaults=True):
     states: tuple[str, ...] = ()
     ended: float = 0.0
     closed_at: float = 0.0
+    told: bool = False
     v: int = 1
 
 
@@ -70,7 +74,7 @@ def needs_whole(event: PlanEvent) -> bool:
 def with_facts(track: Track, plan: Plan, now: float) -> Track:
     """Return the track after the list or the plan's own page told this of it."""
     memo = track.memo
-    if terminal(plan) and not memo.ended:
+    if terminal(plan) and not 0 < memo.ended <= now:  # not yet known, or known by a clock that was ahead
         memo = replace(memo, ended=now)
     changed = track.plan is None or track.plan.state != plan.state
     again = replace(track.reading, due=0.0, fruitless=0) if changed else track.reading
@@ -78,14 +82,14 @@ def with_facts(track: Track, plan: Plan, now: float) -> Track:
 
 
 def questions(track: Track, now: float) -> Iterator[Question]:
-    """Yield what an open plan leaves to be asked."""
+    """Yield what an open plan leaves to be asked, and the whole texts that late events of a closed one lack."""
     if track.due > now:
         return
-    if track.plan is None or (track.read != track.plan.state and track.detail is None):
+    if track.open and (track.plan is None or (track.read != track.plan.state and track.detail is None)):
         yield PlanDetail(track.id)
     if track.held:
         wanted = [event.id for event in track.held if event.id not in track.texts and needs_whole(event)]
         yield from (PlanEventWhole(track.id, id_) for id_ in wanted[:WHOLE_AT_ONCE] if id_ is not None)
-    elif track.context is not None and track.reading.due <= now:
+    elif track.open and track.context is not None and track.reading.due <= now:
         # Nothing in the list hints at a running plan's events: they have to be asked for.
         yield PlanEvents(track.id, reading.start(track.reading, len(track.memo.events)))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from orchbridge.core import times
 from orchbridge.core.batch import BATCH_RECORDS_MAX
 from orchbridge.core.draft import Draft
 from orchbridge.core.facts import Odd, PlanEvent
@@ -18,6 +19,7 @@ from orchbridge.core.reading import after
 from orchbridge.core.walk import Start, Walk
 
 PATIENCE = 300  # nothing hints at a running plan's events: ask every tick for a good while
+LONG_AGO_S = 3_600.0
 SWEEPS_S = (5.0, 30.0, 120.0)
 
 
@@ -49,7 +51,7 @@ def with_context(work: Work, track: Track) -> Track:
 def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
     """Hold the fresh events of an answer and deliver them as far as their texts are whole."""
     track = with_context(work, track)
-    events = [item for item in page.items if isinstance(item, PlanEvent)]
+    events = [item for item in page.items if isinstance(item, PlanEvent) and (item.id is None or item.id > 0)]
     numbered = sorted((event for event in events if event.id is not None), key=lambda event: event.id or 0)
     fresh = set(track.memo.events.fresh([event.id for event in numbered if event.id is not None]))
     odd_ones = [event for event in events if event.id is None and event_name(event) not in track.memo.odd]
@@ -102,7 +104,8 @@ def deliver(work: Work, id_: int) -> None:
 
 def _quarantine(work: Work, track: Track, page: Page) -> Track:
     memo = track.memo
-    for odd in page.items:
+    for item in page.items:
+        odd = Odd(item.raw, "an event without a usable id") if isinstance(item, PlanEvent) and item.id == 0 else item
         if isinstance(odd, Odd) and odd_id(odd) not in memo.odd:
             epoch, subject = f"e{memo.epoch}", f"plan/{track.id}"
             work.records.append(odd_record(work.settings.origin, epoch, subject, str(track.id), odd, work.observed))
@@ -122,12 +125,28 @@ def settle(work: Work, id_: int) -> None:
     over = terminal(track.plan) if track.plan is not None else False
     if over and track.open and not track.held and done.whole and done.resume is None and done.done_at >= memo.ended:
         said = track.plan is not None and track.plan.state in memo.states
+        old = long_ago(track, work)
         grace = work.now >= memo.ended + work.settings.grace_s - work.settings.poll_s
+        if said and old and id_ <= work.walk.head.high:
+            work.drop(id_)
+            return
         if said and grace:
-            memo = replace(memo, closed_at=work.now)
-            slim = None if track.plan is None else replace(track.plan, raw=b"", result=None)
-            track = next_sweep(Track(id_, memo, slim, read=track.read, context=track.context), work)
+            track = closed(track, work)
     work.put(track)
+
+
+def closed(track: Track, work: Work) -> Track:
+    """Return the track as it waits for late events: small, with its next sweep set."""
+    plan, memo = track.plan, replace(track.memo, closed_at=work.now)
+    slim = None if plan is None else replace(plan, raw=b"", result=None)
+    return next_sweep(Track(track.id, memo, slim, read=track.read, context=track.context), work)
+
+
+def long_ago(track: Track, work: Work) -> bool:
+    """Whether the plan ended so long ago that no late events are to be waited for."""
+    plan = track.plan
+    ended = None if plan is None else times.seconds(plan.finished or plan.stamp)
+    return ended is not None and work.now - ended > work.settings.late_window_s + LONG_AGO_S
 
 
 def _states(work: Work, track: Track) -> Track:
@@ -151,6 +170,8 @@ def _states(work: Work, track: Track) -> Track:
 
 def next_sweep(track: Track, work: Work) -> Track:
     """Set when late events are looked for next; the last look is when the window ends."""
-    age, window = work.now - track.memo.closed_at, work.settings.late_window_s
-    later = [mark for mark in SWEEPS_S if age < mark < window]
-    return replace(track, sweep_due=track.memo.closed_at + (later[0] if later else window))
+    memo, window = track.memo, work.settings.late_window_s
+    if memo.closed_at > work.now:  # by a clock that was ahead
+        memo = replace(memo, closed_at=work.now)
+    later = [mark for mark in SWEEPS_S if work.now - memo.closed_at < mark < window]
+    return replace(track, memo=memo, sweep_due=memo.closed_at + (later[0] if later else window))
