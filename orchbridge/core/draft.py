@@ -121,7 +121,8 @@ class Draft(Generic[T]):
 
     def ask_for_less(self, limit: int) -> bool:
         """The server refused a question with this limit; return whether a lower one is worth trying."""
-        self.walk = replace(self.walk, most=max(LIMIT_MIN, limit // 2))
+        lower = max(LIMIT_MIN, limit // 2)
+        self.walk = replace(self.walk, most=min(lower, self.walk.most or lower))
         return limit > LIMIT_MIN
 
     def slow_down(self, trouble: Trouble) -> None:

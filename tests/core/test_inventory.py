@@ -201,3 +201,28 @@ def test_state_and_changes_agree_whatever_the_commits_do(fates: list[str], moves
     assert len(names) == len(set(names))
     life.claim()
     assert {name for name, found in life.state.nodes.items() if found.connected} == set(world.inventory)
+
+
+def test_a_broker_that_still_lists_an_older_session_tells_nothing_new() -> None:
+    world = server("a.test")
+    life = life_of(world)
+    life.until(5.0)
+    sessions = ["2026-01-02T00:00:00.000Z", "2026-01-01T00:00:00.000Z"] * 3
+    for since in sessions:
+        world.inventory["a.test"] = node("a.test", since)
+        life.until(life.now + 10.0)
+    assert changes(life) == ["e1:node/a.test/up/2026-01-02T00:00:00.000Z"]
+
+
+def test_a_session_that_moves_between_brokers_has_a_name_for_every_move() -> None:
+    world = server("a.test")
+    life = life_of(world)
+    life.until(5.0)
+    for number in range(6):
+        broker = f"pcp://broker{number % 2}.test/server"
+        world.inventory["a.test"] = Connection(
+            "a.test", connected=True, broker=broker, since="2026-01-01T00:00:00.000Z"
+        )
+        life.until(life.now + 10.0)
+    assert len(changes(life)) == len(set(changes(life))) == 6
+    assert len(life.store.ids) == len(set(life.store.ids))

@@ -123,7 +123,7 @@ def page_of(work: Work, track: Track, reply: Reply) -> Page | None:
             return Page(())  # behind the last event of a list that was cut, some servers refuse to look
         if isinstance(question, JobNodes) and question.offset:
             return Page(())  # an old server without paging: what it showed was all
-        if isinstance(question, JobNodes) and trouble.kind == "invalid":
-            work.ask_for_less(question.limit)
+        if isinstance(question, JobNodes) and trouble.kind == "invalid" and work.ask_for_less(question.limit):
+            return None
     fold_trouble(work, track, f"{type(question).__name__} of job {track.id}", trouble)
     return None
