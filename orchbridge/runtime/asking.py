@@ -12,7 +12,7 @@ from orchbridge.core.questions import Page, Question, Reply, subject
 from orchbridge.runtime.stop import Stop
 
 UNDER_WAY_MAX = 24
-WAITING_BYTES_MAX = 32 * 1024 * 1024  # of answers not folded yet: a slow sink must not fill the memory
+WAITING_BYTES_MAX = 8 * 1024 * 1024  # of answers not folded yet; what is under way comes on top
 
 
 class Asking:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -19,6 +20,7 @@ from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.ports import Sink, StreamId
 from orchbridge.core.questions import JobEvents, JobsPage, Question, Reply
 from orchbridge.sinks.memory import MemorySink, MemoryStore
+from orchbridge.runtime.asking import UNDER_WAY_MAX
 from tests.core.live import settings
 from tests.core.server import Server, simple_job
 from tests.runtime.stage import Orchestrator, Stage
@@ -255,36 +257,49 @@ def test_a_clock_that_goes_back_stops_nothing() -> None:
     live(main())
 
 
-def test_answers_waiting_for_a_slow_sink_are_bounded() -> None:
+class Weighing(JobStream):
+    """A stream that knows which answers of events it has folded."""
+
+    def __init__(self) -> None:
+        super().__init__(settings("jobs"))
+        self.folded: set[int] = set()
+
+    def fold(self, state: Any, replies: Sequence[Reply], now: float) -> Batch:
+        batch = super().fold(state, replies, now)
+        left = {reply.question.job for reply in batch.left if isinstance(reply.question, JobEvents)}
+        self.folded |= {r.question.job for r in replies if isinstance(r.question, JobEvents)} - left
+        return batch
+
+
+def test_answers_waiting_to_be_folded_are_bounded() -> None:
+    """A batch holds 2,000 records; while large answers wait for their turn, no more of them are asked for."""
+
+    class Heavy(Server):
+        def answer(self, question: Question, now: float) -> Any:
+            told = super().answer(question, now)
+            if not isinstance(question, JobEvents):
+                return told
+            items = tuple(msgspec.structs.replace(item, raw=RAW) for item in told.items)  # type: ignore[union-attr]
+            return msgspec.structs.replace(told, items=items)
+
     async def main() -> None:
-        server = Server([simple_job(id_, id_ * 100, begin=0.0) for id_ in range(1, 61)])
-        api, stage = Orchestrator(server), Stage()
-        big = b'{"id":"1","x":"' + b"x" * 4_000_000 + b'"}'
-        answer = server.answer
+        server = Heavy([simple_job(id_, id_ * 1_000, begin=-900.0, nodes=300) for id_ in range(1, 65)])
+        stage, stream, most = Stage(), Weighing(), 0
+        api = Orchestrator(server)
 
-        def heavy(question: Question, now: float) -> object:
-            import msgspec
-
-            told = answer(question, now)
-            if isinstance(question, JobEvents):
-                items = tuple(msgspec.structs.replace(item, raw=big) for item in told.items)
-                return msgspec.structs.replace(told, items=items)
-            return told
-
-        server.answer = heavy  # type: ignore[method-assign, assignment]
-        asked = 0
-
-        async def slow(stream: StreamId, batch: Batch) -> None:
-            nonlocal asked
-            if stage.store.commits >= 2 and not asked:
-                await asyncio.sleep(0.5)
-                before = len(api.asked)
-                await asyncio.sleep(60.0)
-                asked = 1 + len(api.asked) - before
+        async def slow(_: StreamId, batch: Batch) -> None:
+            nonlocal most
+            await asyncio.sleep(0.3)
+            answered = {question.job for _, question in api.asked if isinstance(question, JobEvents)}
+            most = max(most, len(answered - stream.folded))
 
         stage.store.before = slow
-        async with stage.carrying(api):
-            await asyncio.sleep(40.0)
-        assert 0 < asked <= 2 or len(api.asked) < 400
+        async with stage.carrying(api, stream):
+            await asyncio.sleep(60.0)
+        assert stage.certified == {str(id_): True for id_ in range(1, 65)}
+        assert most <= UNDER_WAY_MAX + 4
 
     live(main())
+
+
+RAW = b'{"id":"1","x":"' + b"x" * 20_000 + b'"}'
