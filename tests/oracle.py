@@ -302,6 +302,6 @@ def _unsaid(
     wrong = []
     for (at, change, began), (next_at, _, _) in pairwise(changes):
         word = "down-after" if change == "disconnected" else "up"
-        if at > 1.0 and next_at - at > lasting_s and (word, began) not in said:
+        if at > 3.0 and next_at - at > lasting_s and (word, began) not in said:
             wrong.append(f"{node} {word} {began} untold")
     return wrong

@@ -107,6 +107,7 @@ CASES: dict[str, Case] = {
     ),
 }  # fmt: skip
 
+PROMPT = ("well", "version-2021.0", "next-events-missing", "id-gaps", "nodes-odd")  # reachability is looked at in time
 WITHOUT_PLANS = ("version-2016.4", "version-2017.3", "unknown-parameters-refused")
 
 
@@ -128,7 +129,8 @@ def verdict_of(name: str, life: Life) -> Verdict:
     found.untrue += [f"hasty {id_}" for id_ in hasty(seen)]
     if knobs.get("shape_version") != "2016.4":
         found.untrue += judge_nodes(
-            life.truth, seen, quiet_since=life.now - 2.5, stamp=malformed if name == "inventory-malformed" else str
+            life.truth, seen, quiet_since=life.now - 2.5, stamp=malformed if name == "inventory-malformed" else str,
+            lasting_s=5.0 if name in PROMPT else None,
         )  # fmt: skip
     return found
 

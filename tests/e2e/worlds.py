@@ -6,10 +6,10 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from orchbridge.core.inventory.stream import InventoryStream
@@ -68,6 +68,9 @@ class Life:
     asked: Counter[str] = field(default_factory=Counter)
     until: float | None = None
     verdict: Any = None
+    answered: list[tuple[float, str]] = field(default_factory=list)
+    url: str = ""
+    carrying: asyncio.Task[None] | None = None
     begun: float = field(default_factory=time.monotonic)
 
     @property
@@ -78,8 +81,9 @@ class Life:
         return [Seen(r.channel, r.key, r.id, r.type, r.data, r.sequence) for r in self.store.records]
 
 
-async def lived(case: Case, judge: Callable[[Life], Any]) -> Life:
-    """Live through one world; the last verdict is one that is well, or the one at the end of the time to settle."""
+@asynccontextmanager
+async def bridged(case: Case) -> AsyncIterator[Life]:
+    """Carry a world's streams into memory while the block runs."""
     world = World(case.scenario, seed=case.seed, knobs=Knobs().turned(case.knobs), start=time.time())
     life = Life(world, [], MemoryStore(), Watching())
     world.listen(life.truth.extend)
@@ -87,12 +91,11 @@ async def lived(case: Case, judge: Callable[[Life], Any]) -> Life:
 
     def count(asked: Asked) -> None:
         life.asked[f"{asked.endpoint} {asked.code}"] += 1
+        life.answered.append((life.now, asked.endpoint))
 
-    async with (
-        served(world, token="letmein") as url,
-        Client(Access(name="prod", url=url, token="letmein"), count) as api,
-    ):
-        life.begun = time.monotonic()
+    access = Access(name="prod", url="", token="letmein")
+    async with served(world, token="letmein") as url, Client(replace(access, url=url), count) as api:
+        life.url, life.begun = url, time.monotonic()
 
         def settings(kind: str) -> StreamSettings:
             given = {"start": Start("earliest"), "poll_s": case.inventory_s if kind == "inventory" else case.poll_s}
@@ -101,9 +104,16 @@ async def lived(case: Case, judge: Callable[[Life], Any]) -> Life:
         feeds = [Feed(KINDS[kind](settings(kind)), api) for kind in case.streams]
         async with asyncio.TaskGroup() as group:
             worker = Worker("w1", MemorySink(life.store), stop, life.watch, time.time)
-            carrying = group.create_task(carry_all(feeds, worker))
-            await _course(case, life, carrying, judge)
+            life.carrying = group.create_task(carry_all(feeds, worker))
+            yield life
             stop.ask()
+
+
+async def lived(case: Case, judge: Callable[[Life], Any]) -> Life:
+    """Live through one world; the last verdict is one that is well, or the one at the end of the time to settle."""
+    async with bridged(case) as life:
+        assert life.carrying is not None
+        await _course(case, life, life.carrying, judge)
     return life
 
 
@@ -111,7 +121,7 @@ async def _course(case: Case, life: Life, carrying: asyncio.Task[None], judge: C
     await _pass(case.seconds / 2, carrying)
     case.levers(life.world, life.now)
     await _pass(case.seconds / 2, carrying)
-    neutral = {name: value for name, value in vars_of(Knobs()).items() if name in case.knobs and name in TRANSIENT}
+    neutral = {name: value for name, value in asdict(Knobs()).items() if name in case.knobs and name in TRANSIENT}
     life.world.turn({**neutral, **case.mended}, life.now)
     life.until = life.now
     ends = time.monotonic() + case.settle_s
@@ -126,12 +136,6 @@ async def _pass(seconds: float, carrying: asyncio.Task[None]) -> None:
     """Let world time pass; a bridge that ended early ends it too."""
     with suppress(TimeoutError):
         await asyncio.wait_for(asyncio.shield(carrying), seconds)
-
-
-def vars_of(knobs: Knobs) -> dict[str, str]:
-    import dataclasses
-
-    return dataclasses.asdict(knobs)
 
 
 TRANSIENT = frozenset({"faults", "latency", "auth_fault", "inventory", "broker_status", "error_body"})

@@ -19,8 +19,8 @@ from orchbridge.core.errors import SinkLost
 from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.ports import Sink, StreamId
 from orchbridge.core.questions import JobEvents, JobsPage, Question, Reply
-from orchbridge.sinks.memory import MemorySink, MemoryStore
 from orchbridge.runtime.asking import UNDER_WAY_MAX
+from orchbridge.sinks.memory import MemorySink, MemoryStore
 from tests.core.live import settings
 from tests.core.server import Server, simple_job
 from tests.runtime.stage import Orchestrator, Stage
