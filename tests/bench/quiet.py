@@ -116,9 +116,10 @@ def fleet(bootstrap: str | None, nodes: int) -> dict[str, float]:
                     if turn == "first":
                         bridge.wait_until("orchbridge_records_committed_total/node-state", nodes, 300)
                         figures["first reading, s"] = time.perf_counter() - started
-                    bridge.wait_until("orchbridge_requests_total//orchestrator/v1/inventory", POLLS, 300)
-                    if bridge.counts()["pe_nodes_connected"] < nodes:
-                        raise SystemExit(f"MISSING: {bridge.counts()['pe_nodes_connected']:g} of {nodes} nodes known")
+                    bridge.wait_until("orchbridge_requests_total//inventory", POLLS, 300)
+                    known = bridge.counts()["pe_nodes"]
+                    if known < nodes:
+                        raise SystemExit(f"MISSING: {known:g} of {nodes} nodes known")
                     figures[f"{turn}: memory after {POLLS} polls, MB"] = bridge.rss_mb()
                     figures[f"{turn}: peak memory, MB"] = bridge.rss_mb(peak=True)
                 (folder / "bridge.out").unlink()

@@ -89,7 +89,7 @@ class Bridge:
         while (now := self.counts().get(name, 0.0)) < least:
             if self.program.process.poll() is not None or time.monotonic() > ends:
                 raise SystemExit(f"{name} is {now:g} instead of {least:g}:\n{self.program.text[-3000:]}")
-            time.sleep(0.1)
+            time.sleep(0.2)
 
 
 def cpu_s(pid: int) -> float:
