@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import platform
 import re
@@ -25,6 +26,7 @@ LONG_JOBS = 10_000
 def main() -> None:
     """Measure what is asked for."""
     given = _arguments()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # topics that are new have no leader for a moment
     console = Console()
     machine = _machine()
     console.print(", ".join(f"{name} {value}" for name, value in machine.items()))

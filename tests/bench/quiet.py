@@ -26,13 +26,15 @@ def latency(bootstrap: str, jobs: int, poll_s: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="orchbridge-bench-") as place:
         folder = Path(place)
         with simulated(folder, STORM.format(jobs=jobs)) as (url, _):
-            with bridged(folder, Plan(url, kafka_sink(bootstrap, name), poll_s=poll_s)):
+            with bridged(folder, Plan(url, kafka_sink(bootstrap, name), poll_s=poll_s)) as bridge:
+                bridge.program.wait_for("stream.claimed", 60)
+                settled = time.time() + 2 * poll_s  # what became visible earlier waited for our start
                 arrivals = asyncio.run(_arrivals(bootstrap, f"{name}.prod.job-events", jobs))
             visible = _visible(folder / "truth.log")
     missing = visible.keys() - arrivals.keys()
     if missing:
         raise SystemExit(f"MISSING: {len(missing)} of {len(visible)} events did not arrive: {sorted(missing)[:5]}")
-    waits = [arrivals[id_] - at for id_, at in visible.items()]
+    waits = [arrivals[id_] - at for id_, at in visible.items() if at > settled]
     cuts = quantiles(waits, n=100, method="inclusive")
     return {
         "events": len(waits),
