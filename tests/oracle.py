@@ -220,18 +220,25 @@ def _lies(tale: Tale, certificate: Mapping[str, Any], said: set[str], until: flo
     return wrong
 
 
-def hasty(seen: Iterable[Seen]) -> list[str]:
-    """Return certificates that came before an event they count; for records in the order of their commits."""
-    counts: Counter[str] = Counter()
+def hasty(truth: Iterable[Mapping[str, Any]], seen: Iterable[Seen]) -> list[str]:
+    """Return certificates that came before an event they count, or call a job complete before its nodes' ends came.
+
+    The records have to be in the order of their commits.
+    """
+    told = tales(truth)
+    said: dict[str, set[str]] = defaultdict(set)
     wrong = []
     for record in seen:
         epoch, name, part = _taken_apart(record.id)
         if part.startswith("event/") and not record.id.endswith("/quarantine"):
-            counts[f"{epoch}:{name}"] += 1
+            said[f"{epoch}:{name}"].add(part)
         elif record.type.endswith("job.summary.v1") and record.data is not None:
             job = record.id.partition("/summary/")[0]
-            if record.data["delivered"]["events"] > counts[job]:
-                wrong.append(record.id)
+            ends = [set(tale.ends.values()) for tale in told.get(job.partition(":")[2], ())]
+            if record.data["delivered"]["events"] > len(said[job]):
+                wrong.append(f"{record.id} counts what is still to come")
+            if record.data["complete"] and not any(end <= said[job] for end in ends):
+                wrong.append(f"{record.id} is complete too early")
     return wrong
 
 

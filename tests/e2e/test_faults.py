@@ -126,7 +126,7 @@ def verdict_of(name: str, life: Life) -> Verdict:
     found = judge(
         life.truth, seen, until=life.until, renamed=renamed, plans=name not in WITHOUT_PLANS, unreadable=unreadable
     )
-    found.untrue += [f"hasty {id_}" for id_ in hasty(seen)]
+    found.untrue += hasty(life.truth, seen)
     if knobs.get("shape_version") != "2016.4":
         found.untrue += judge_nodes(
             life.truth, seen, quiet_since=life.now - 2.5, stamp=malformed if name == "inventory-malformed" else str,
