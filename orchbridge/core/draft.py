@@ -9,6 +9,7 @@ import msgspec
 
 from orchbridge.core import head as heads
 from orchbridge.core import times
+from orchbridge.core.batch import BATCH_RECORDS_MAX
 from orchbridge.core.facts import Odd
 from orchbridge.core.gaps import take
 from orchbridge.core.normalize.happenings import happening_record
@@ -20,6 +21,7 @@ from orchbridge.core.settings import StreamSettings
 from orchbridge.core.walk import Happening, Listed, Reset, Seen, Start, Walk, fold_page, merge
 
 LIMIT_MIN = 10
+BATCH_BYTES_MAX = 16 * 1024 * 1024  # of what PE wrote about the events of one batch
 OPEN_ENDED_MAX = 64  # finished ones read at once while catching up; running ones do not count
 
 replace = msgspec.structs.replace
@@ -49,6 +51,7 @@ class Draft(Generic[T]):
         self.walk = walk
         self.tracks = dict(tracks)
         self.records: list[Record] = []
+        self.weight = 0
         self.left: list[Reply] = []
         self.troubles: list[tuple[str, Trouble]] = []
         self._changed: dict[int, Any] = {}
@@ -56,6 +59,11 @@ class Draft(Generic[T]):
     @property
     def epoch(self) -> str:
         return self.walk.head.epoch_name
+
+    @property
+    def full(self) -> bool:
+        """Whether the rest has to wait for the next batch."""
+        return len(self.records) >= BATCH_RECORDS_MAX or self.weight >= BATCH_BYTES_MAX
 
     def put(self, track: T) -> None:
         """Take the track's new state; its memo is written with the batch if it differs."""

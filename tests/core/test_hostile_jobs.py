@@ -268,3 +268,62 @@ def test_a_certified_track_is_small() -> None:
     assert (len(track.nodes), len(track.rows), track.summary) == (0, 0, None)
     assert track.job is not None
     assert track.job.raw == b""
+
+
+def test_a_batch_is_bounded_by_size_as_well() -> None:
+    server = Server([simple_job(1, 100, begin=-60.0, nodes=200)])
+
+    def heavy(question: Question, answer: Answer) -> Answer:
+        if not isinstance(question, JobEvents) or not isinstance(answer, Page):
+            return answer
+        raw = b'{"id":"1","x":"' + b"x" * 1_000_000 + b'"}'
+        return msgspec.structs.replace(
+            answer, items=tuple(msgspec.structs.replace(item, raw=raw) for item in answer.items)
+        )  # type: ignore[type-var]
+
+    altered(server, heavy)
+    life = Life(JobStream(settings("jobs")), server)
+    sizes = []
+    apply = life.store.apply
+    life.store.apply = lambda batch: (sizes.append(sum("/event/" in r.id for r in batch.records)), apply(batch))  # type: ignore[assignment, func-returns-value, method-assign]
+    life.until(3.0)
+    assert [summary["complete"] for summary in summaries(life, 1)] == [True]
+    assert sum(sizes) == 401
+    assert max(sizes) <= 17
+
+
+def test_a_server_that_ignores_where_to_start_is_not_asked_for_ever() -> None:
+    server = Server([simple_job(1, 100, nodes=8)])
+
+    def first_part(question: Question, answer: Answer) -> Answer:
+        if not isinstance(question, JobEvents):
+            return answer
+        items = Server.answer(server, JobEvents(question.job), 9.0).items[:5]  # type: ignore[union-attr]
+        return Page(items, cut=True)
+
+    altered(server, first_part)
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(30.0)
+    assert [summary["complete"] for summary in summaries(life, 1)] == [False]
+
+
+def test_what_pe_said_of_a_running_job_is_not_kept_longer_than_needed() -> None:
+    life = Life(JobStream(settings("jobs")), Server([simple_job(1, 100)]))
+    life.until(2.5)
+    (track,) = life.state.tracks.values()
+    assert track.job is not None
+    assert (track.job.state, track.job.raw) == ("running", b"")
+    state = life.store.of("job.state.changed.v1")[-1].data
+    assert state is not None
+    assert msgspec.json.decode(state["pe"])["state"] == "running"
+
+
+@pytest.mark.parametrize("poll_s", [0.5, 1.0, 2.0])
+def test_the_incomplete_certificate_follows_the_end_within_ten_seconds(poll_s: float) -> None:
+    job = simple_job(7, 100, nodes=2)
+    job.events[3] = (*job.events[3][:4], 1e9)
+    life = Life(JobStream(settings("jobs", poll_s=poll_s)), Server([job]))
+    while not summaries(life, 7):
+        life.lap()
+        life.now += 0.25
+    assert 4.0 + 10.0 - 3 * poll_s <= life.now <= 4.0 + 10.0

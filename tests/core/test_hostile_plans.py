@@ -122,3 +122,14 @@ def test_a_server_that_asks_to_be_left_alone_is() -> None:
     server.asked.clear()
     life.until(18.0)
     assert server.asked == []
+
+
+def test_a_server_without_plans_is_asked_now_and_then() -> None:
+    server = Server(plans={81: (plan(), events("short"))}, trouble={PlansPage: Trouble("absent", "404", 404)})
+    life = Life(PlanStream(settings("plans")), server)
+    life.until(200.0, step=1.0)
+    assert len(server.asked) == 4
+    assert len(life.troubles) == 1
+    server.trouble = {}  # it was upgraded
+    life.until(300.0, step=1.0)
+    assert len([id_ for id_ in life.store.ids if "/event/" in id_]) == 3

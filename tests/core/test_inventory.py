@@ -226,3 +226,15 @@ def test_a_session_that_moves_between_brokers_has_a_name_for_every_move() -> Non
         life.until(life.now + 10.0)
     assert len(changes(life)) == len(set(changes(life))) == 6
     assert len(life.store.ids) == len(set(life.store.ids))
+
+
+def test_a_server_without_inventory_is_asked_now_and_then() -> None:
+    world = server("a.test")
+    world.trouble = {Inventory: Trouble("absent", "404", 404)}
+    life = life_of(world)
+    life.until(200.0, step=1.0)
+    assert len(world.asked) == 4
+    assert len(life.troubles) == 1
+    world.trouble = {}  # it was upgraded
+    life.until(300.0, step=1.0)
+    assert life.state.connected == 1

@@ -67,7 +67,7 @@ def test_an_event_after_the_certificate_revises_it() -> None:
     job = simple_job(7, 100, nodes=2)
     job.events[3] = (*job.events[3][:4], 40.0)
     life = Life(JobStream(settings("jobs")), Server([job]))
-    life.until(70.0, step=1.0)
+    life.until(80.0, step=1.0)
     first, second = [record.data for record in life.store.of("job.summary.v1") if record.data]
     assert (first["complete"], first["revision"], first["missing"]) == (
         False,

@@ -37,6 +37,7 @@ from orchbridge.core.view import StreamView
 
 CONFIRMATIONS = 2
 ASK_AT_ONCE = 1_000
+ABSENT_RETRY_S = 60.0
 UNASKABLE = frozenset({"absent", "invalid"})  # servers without POST /inventory: the list must do
 
 
@@ -177,6 +178,11 @@ def _rows(page: Page) -> dict[str, Connection]:
 def _failed(work: Work, answer: Answer) -> None:
     """No list is no news: nodes keep the state they had."""
     trouble = answer if isinstance(answer, Trouble) else Trouble("malformed", "not a list")
+    if trouble.kind == "absent" and not work.state.listed_at:  # before 2016.5 there was none; it can be upgraded
+        if not work.state.absent:
+            work.troubles.append(("the inventory", trouble))
+        work.state = replace(work.state, absent=True, due=work.now + ABSENT_RETRY_S)
+        return
     failures = work.state.failures + 1
     pause = trouble.retry_after_s or backoff(work.settings.name, failures)
     work.state = replace(work.state, failures=failures, due=work.now + pause)

@@ -26,6 +26,7 @@ class InventoryState(msgspec.Struct, frozen=True):
     doubts     certname -> polls in a row that confirmed it as gone
     unsure     certnames missing from the newest list, to be asked about by name
     guarded    the newest list was empty: nothing is believed before the broker is known to be well
+    absent     this server has no inventory, as far as it was asked
     listed_at  when the newest list was asked for; 0 before the first
     """
 
@@ -36,6 +37,7 @@ class InventoryState(msgspec.Struct, frozen=True):
     doubts: Mapping[str, int] = {}
     unsure: tuple[str, ...] = ()
     guarded: bool = False
+    absent: bool = False
     listed_at: float = 0.0
     due: float = 0.0
     failures: int = 0

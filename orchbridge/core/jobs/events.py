@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from orchbridge.core import times
 from orchbridge.core.batch import BATCH_RECORDS_MAX
+from orchbridge.core.draft import BATCH_BYTES_MAX
 from orchbridge.core.facts import JobEvent, Odd
 from orchbridge.core.jobs.memo import Memo
 from orchbridge.core.jobs.settle import with_context
@@ -15,7 +16,7 @@ from orchbridge.core.normalize.certificate import FINAL_EVENTS
 from orchbridge.core.normalize.context import Context
 from orchbridge.core.normalize.jobs import ENDED, NODE_EVENTS, event_record
 from orchbridge.core.normalize.notices import odd_id, odd_record
-from orchbridge.core.questions import Item, Page, Reply
+from orchbridge.core.questions import Item, JobEvents, Page, Reply
 from orchbridge.core.reading import PATIENCE, after
 
 
@@ -30,7 +31,7 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
         events = list({event.id: event for event in sorted(events, key=lambda event: event.id)}.values())
     delivered = track.memo.events
     fresh = delivered.fresh([event.id for event in events])
-    room = max(BATCH_RECORDS_MAX - len(work.records), 1)
+    room = _room(work, events, set(fresh))
     partial = len(fresh) > room
     if partial:
         last = fresh[room - 1]
@@ -47,7 +48,7 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
             now=work.now,
             newest=track.memo.events.max if len(track.memo.events) else 0,
             fresh=len(fresh),
-            cut_at=events[-1].id if page.cut and events else None,
+            cut_at=_cut_at(reply, page, events),
             poll_s=work.settings.poll_s,
             patience=BLIND_PATIENCE if track.blind else PATIENCE,
         )
@@ -59,6 +60,26 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
         work.drop(track.id)
     else:
         work.put(next_sweep(track, work.now, work.settings.late_window_s))
+
+
+def _room(work: Work, events: list[JobEvent], fresh: set[int]) -> int:
+    """Return how many fresh events fit into the batch by number and by size; one always does."""
+    room, left, count = BATCH_RECORDS_MAX - len(work.records), BATCH_BYTES_MAX - work.weight, 0
+    for event in events:
+        if event.id in fresh:
+            left -= len(event.raw)
+            if count and (count >= room or left < 0):
+                break
+            count += 1
+    return count
+
+
+def _cut_at(reply: Reply, page: Page, events: list[JobEvent]) -> int | None:
+    """Return the last id of a page that was cut; None where it is whole, or where its server does not go on."""
+    if not page.cut or not events or not isinstance(reply.question, JobEvents):
+        return None
+    last = events[-1].id
+    return last if reply.question.start is None or last >= reply.question.start else None
 
 
 def _odds(items: tuple[Item, ...]) -> tuple[Odd, ...]:
@@ -94,6 +115,7 @@ def _deliver(work: Work, track: Track, context: Context, events: list[JobEvent],
             closed = True
         if event.id in fresh:
             late = event.id < newest
+            work.weight += len(event.raw)
             work.records.append(
                 event_record(context, event, work.observed, late=late, began=started, innocent=innocent)
             )

@@ -52,7 +52,7 @@ def finish(work: Work) -> None:
 
 def with_context(work: Work, track: Track) -> Track:
     """Work out what must be hidden; nothing of a job is said before that is known."""
-    job = track.job
+    job = track.detail or track.job
     if job is None or (track.context is not None and track.detail is None):
         return track
     known = work.tasks.of(job)
@@ -105,7 +105,7 @@ def _certify(work: Work, track: Track, ctx: Context) -> Track:
     if track.reading.done_at < memo.ended or job.state not in {name.split("/")[0] for name in memo.states}:
         return track
     verdict = judge(track.rows, track.nodes, closed=memo.closed)
-    patient = work.now < memo.ended + work.settings.grace_s - work.settings.poll_s
+    patient = work.now < memo.ended + work.settings.grace_s - 2 * work.settings.poll_s
     if not verdict.complete and patient and not memo.certified:
         again = replace(track.reading, due=work.now + work.settings.poll_s / 2)
         return replace(track, missing=True, reading=again)

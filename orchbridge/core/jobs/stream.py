@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from orchbridge.core import head as heads
 from orchbridge.core import memos
-from orchbridge.core.batch import BATCH_RECORDS_MAX, Batch
+from orchbridge.core.batch import Batch
 from orchbridge.core.facts import Job, TaskMeta
 from orchbridge.core.gaps import due_gaps
 from orchbridge.core.head import Head
@@ -118,7 +118,7 @@ class JobStream:
         """Return what these answers amount to; those that find the batch full are left for the next fold."""
         work = Work(self.settings, state, now)
         for at, reply in enumerate(replies):
-            if len(work.records) >= BATCH_RECORDS_MAX:
+            if work.full:
                 work.left.extend(replies[at:])
                 break
             self._fold_one(work, reply)

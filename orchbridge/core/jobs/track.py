@@ -103,6 +103,8 @@ def with_facts(track: Track, job: Job, now: float) -> Track:
     old = track.job
     if old is not None:
         job = _merged(old, job)
+    if track.context is not None:
+        job = replace(job, raw=b"")  # only what must be hidden was to be read in it, and it may be large
     hints = (job.state, job.stamp, job.node_states, job.finished)
     changed = old is None or hints != (old.state, old.stamp, old.node_states, old.finished)
     memo = track.memo

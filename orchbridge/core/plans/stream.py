@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from orchbridge.core import head as heads
 from orchbridge.core import memos, times
-from orchbridge.core.batch import BATCH_RECORDS_MAX, Batch
+from orchbridge.core.batch import Batch
 from orchbridge.core.facts import Job, Plan, PlanEvent
 from orchbridge.core.gaps import due_gaps
 from orchbridge.core.head import Anchor, Head
@@ -33,6 +33,7 @@ from orchbridge.core.view import RecentJob, StreamView
 from orchbridge.core.walk import Seen, Start, Walk, resumed
 
 PAGE, DEEP_PAGE = 50, 200
+ABSENT_RETRY_S = 60.0
 
 
 class PlansRecall:
@@ -106,7 +107,7 @@ class PlanStream:
         left: tuple[Reply, ...] = ()
         start, slow = state.start, state.slow
         for at, reply in enumerate(replies):
-            if len(work.records) >= BATCH_RECORDS_MAX:
+            if work.full:
                 left = tuple(replies[at:])
                 break
             if start is None:
@@ -121,7 +122,7 @@ class PlanStream:
         if work.walk.begun and work.walk.trusted and work.walk.todo:
             take_up(work)
         for track in tuple(work.tracks.values()):
-            if track.held and len(work.records) < BATCH_RECORDS_MAX:
+            if track.held and not work.full:
                 deliver(work, track.id)
         documents = work.documents(memos.encode)
         return Batch(
@@ -141,7 +142,10 @@ class PlanStream:
     def _list(self, work: Work, reply: Reply, question: PlansPage, start: Start) -> bool:
         page = reply.answer
         if not isinstance(page, Page):
-            work.not_listed(page, question.limit)
+            if isinstance(page, Trouble) and page.kind == "absent" and not work.walk.begun:
+                _without_plans(work, page)
+            else:
+                work.not_listed(page, question.limit)
             return False
         plans = {item.id: item for item in page.items if isinstance(item, Plan) and item.id > 0}
         seen = [
@@ -206,6 +210,13 @@ class PlanStream:
             oldest_running=min((plan.created for plan in running if plan.created), default=None),
             recent=tuple(_recent(track.id, track.plan) for track in recent),
         )
+
+
+def _without_plans(work: Work, trouble: Trouble) -> None:
+    """Servers before 2018.1 have no plans: say so once, and look again now and then, as they can be upgraded."""
+    if not work.walk.blank:
+        work.troubles.append(("the list of plans", trouble))
+    work.walk = replace(work.walk, blank=True, due=work.now + ABSENT_RETRY_S)
 
 
 def _recent(id_: int, plan: Plan | None) -> RecentJob:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import msgspec
 
 from orchbridge.core import times
-from orchbridge.core.batch import BATCH_RECORDS_MAX
 from orchbridge.core.draft import Draft
 from orchbridge.core.facts import Odd, PlanEvent
 from orchbridge.core.normalize.notices import odd_id, odd_record
@@ -82,7 +81,7 @@ def deliver(work: Work, id_: int) -> None:
     newest = memo.events.max if len(memo.events) else 0
     ids: list[int] = []
     odd = memo.odd
-    while held and len(work.records) < BATCH_RECORDS_MAX:
+    while held and not work.full:
         event = held[0]
         if event.id is not None and needs_whole(event):
             if event.id not in track.texts:
@@ -91,6 +90,7 @@ def deliver(work: Work, id_: int) -> None:
         name = event_name(event)
         late = event.id is not None and event.id < newest
         work.records.append(event_record(ctx, event, name, work.observed, late=late))
+        work.weight += len(event.raw)
         if event.id is not None:
             ids.append(event.id)
         else:
