@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchbridge.core.gaps import take
 from orchbridge.core.head import Anchor, Head
@@ -299,3 +301,40 @@ def test_taking_up_a_hundred_thousand_jobs_costs_little() -> None:
         assert len(taken) <= 64
     assert walk.head.high == 100_005
     assert (time.process_time() - began) / laps < 0.002
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.0, 40.0), st.floats(0.0, 25.0), st.booleans()), min_size=1, max_size=14),
+    st.sampled_from([200, 200, 3]),
+    st.lists(st.sampled_from(["ok", "ok", "ok", "ok", "answer_lost"]), max_size=40),
+    st.sampled_from(["earliest", "now"]),
+)
+def test_jobs_are_read_once_in_whatever_order_they_become_visible(
+    births: list[tuple[float, float, bool]], most: int, fates: list[str], start: str
+) -> None:
+    """Ids with gaps, hidden for a while, on pages of any size, through lost answers of the sink."""
+    births = sorted(births)
+    jobs = []
+    for number, (begin, hidden, _) in enumerate(births):
+        id_ = 10 + number + sum(skip for _, _, skip in births[: number + 1])
+        job = simple_job(id_, id_ * 100, begin=begin)
+        # A page of three does not reach below the newest ids: there only what is a gap already can be missed.
+        job.visible = begin + (hidden if most == 200 or (number and start == "earliest") else 0.0)
+        jobs.append(job)
+    server = Server(jobs)
+
+    def clamped(question: Question, answer: Answer) -> Answer:
+        if not isinstance(question, JobsPage) or not isinstance(answer, Page):
+            return answer
+        return msgspec.structs.replace(answer, items=answer.items[:most])
+
+    altered(server, clamped)
+    life = Life(JobStream(settings("jobs", start=Start(start))), server)
+    life.until(110.0, step=1.0, fates=iter(fates))
+    begun = 1.0 if start == "now" else 0.0  # an empty first list is looked at twice
+    expected = {job.id for job in jobs if start == "earliest" or job.visible is None or job.visible > begun}
+    assert jobs_read(life) >= expected
+    assert len(life.store.ids) == len(set(life.store.ids))
+    for job in jobs:
+        if job.id in jobs_read(life):
+            assert sum(f"/{job.id}/event/" in id_ for id_ in life.store.ids) == len(job.events)
