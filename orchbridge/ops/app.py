@@ -51,7 +51,11 @@ def application(status: Callable[[], Status], metrics: Metrics) -> ASGIApp:
     def get_status(_: Request) -> Response:
         now = status()
         reasons = ready(now, now.now)
-        return _json({"ready": not reasons, "reasons": reasons, **msgspec.to_builtins(now)})
+        body = msgspec.to_builtins(now)
+        for source, shown in zip(now.sources, body["sources"], strict=True):
+            for stream, row in zip(source.streams, shown["streams"], strict=True):
+                row["lag_s"] = stream.lapsed_s(now.now)
+        return _json({"ready": not reasons, "reasons": reasons, **body})
 
     def get_page(_: Request) -> Response:
         now = status()

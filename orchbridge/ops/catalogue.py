@@ -15,6 +15,10 @@ DELAYS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 180
 JOB_STATES = ("new", "ready", "running", "stopping")
 PLAN_STATES = ("pending", "running")
 OUTCOMES = ("success", "failure", "stopped")
+JOB_TYPES = (
+    "deploy", "task", "plan_task", "plan_script", "plan_upload", "plan_command", "plan_wait", "plan_apply",
+    "plan_apply_prep",
+)  # fmt: skip
 PLAN_OUTCOMES = ("success", "failure")
 RESULTS = ("finished", "failed", "errored", "skipped")
 TRANSITIONS = ("connected", "disconnected", "removed")

@@ -41,6 +41,9 @@ class Gauges:
             add("pe_node_transitions_total", source, to, by=0)
         for outcome in catalogue.PLAN_OUTCOMES:
             add("pe_plans_finished_total", source, outcome, by=0)
+        for type_ in catalogue.JOB_TYPES:  # of other environments from a job's first state on
+            for outcome in catalogue.OUTCOMES:
+                add("pe_jobs_finished_total", source, type_, "production", outcome, by=0)
         for metric in catalogue.CATALOGUE:
             if metric.kind == "counter" and metric.labels == ("source",):
                 add(metric.name, source, by=0)

@@ -55,11 +55,6 @@ class Client:
     ) -> None:
         await self._pool.close()
 
-    @property
-    def server_date_skew_s(self) -> float | None:
-        """How far the server's clock is ahead of ours, by its last Date header, to about a second."""
-        return self._exchange.server_date_skew_s
-
     def budget_left(self) -> float:
         """Return how many requests could be sent at once now."""
         return self._exchange.budget.left()

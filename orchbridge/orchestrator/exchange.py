@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import httpx
 import msgspec
@@ -17,7 +16,7 @@ from orchbridge.orchestrator import wire
 from orchbridge.orchestrator.access import Access
 from orchbridge.orchestrator.body import Body
 from orchbridge.orchestrator.budget import Budget
-from orchbridge.orchestrator.failures import Denial, failure, http_date
+from orchbridge.orchestrator.failures import Denial, failure
 from orchbridge.orchestrator.large import AT_ONCE, read_large, unread
 from orchbridge.orchestrator.pool import Pool
 from orchbridge.orchestrator.reach import transport_trouble
@@ -56,7 +55,6 @@ class Exchange:
         self._observe = observe
         self._large = asyncio.Lock()
         self.budget = Budget(access.requests_per_s)
-        self.server_date_skew_s: float | None = None
 
     async def once(
         self, question: Question, request: Request, params: Params, deadline: asyncio.Timeout
@@ -71,7 +69,6 @@ class Exchange:
         try:
             async with self._pool.use() as http, aclosing(await self._sent(http, request, params)) as response:
                 code = str(response.status_code)
-                self._note_date(response)
                 body = Body(response, self._access.body_bytes_max)
                 try:
                     return self._without_token(await self._read(question, response, body, deadline))
@@ -135,8 +132,3 @@ class Exchange:
                 return replace(outcome, kind=hide(outcome.kind), message=hide(outcome.message))
             case _:
                 return outcome
-
-    def _note_date(self, response: httpx.Response) -> None:
-        date = http_date(response.headers.get("date", ""))
-        if date:
-            self.server_date_skew_s = (date - datetime.now(UTC)).total_seconds()

@@ -97,7 +97,7 @@ def test_replays_are_records_but_no_facts(stage: Stage) -> None:
     again = [ended(replay=True), record("job.node.failed.v1", replay=True), record("job.summary.v1", replay=True)]
     stage.watch.committed(JOBS_STREAM, batch(*again), 0.02)
     assert stage.value("orchbridge_records_committed_total", "prod", "jobs", "jobs") == 2
-    assert stage.value("pe_jobs_finished_total", "prod", "task", "production", "success") is None
+    assert stage.value("pe_jobs_finished_total", "prod", "task", "production", "success") == 0
     assert stage.value("pe_node_results_total", "prod", "failed") == 0
     assert stage.value("orchbridge_jobs_incomplete_total", "prod") == 0
     assert 'source_to_commit_seconds_count{source="prod",stream="jobs"} 0.0' in stage.metrics.text("")[0].decode()

@@ -54,7 +54,7 @@ class Fitting:
         if size(message) > self.room(topic):
             raise Refused(
                 f"the memory of {key} has {len(value or b'')} bytes where topic {topic} takes {self.room(topic)}",
-                hint=f"raise max.message.bytes of {topic}, and max_request_size of the sink",
+                hint=f"raise max.message.bytes of {topic}",
             )
         return message
 

@@ -122,7 +122,7 @@ class KafkaLane:
                 await self._publish(batch)
                 await self._producer.commit_transaction()
         except DOUBT as error:
-            raise await self._judge(error) from error
+            raise await self._judge(error, owner(batch.documents.get(self._stream.name))) from error
         self._suspects.clear()
         self._owner = owner(batch.documents.get(self._stream.name)) or self._owner
         self.dead = False
@@ -182,11 +182,11 @@ class KafkaLane:
                     ) from error
                 raise
 
-    async def _judge(self, error: BaseException) -> OrchbridgeError:
+    async def _judge(self, error: BaseException, own: str | None) -> OrchbridgeError:
         """Return what a failed commit means: something for a person, a newer owner, or nobody's fault.
 
         aiokafka reports the coordinator's own abort and a newer owner alike; who committed last
-        tells them apart.
+        tells them apart. `own` is the stamp in the batch itself: it may have been committed after all.
         """
         refused = meaning(error, f"stream {self._stream.name}")
         if refused is None and any(isinstance(cause, MAYBE_FENCED) for cause in chain(error)):
@@ -195,7 +195,7 @@ class KafkaLane:
                     stamp = await self._memory.stamp()
             except (*DOUBT, SinkLost) as silence:
                 return self._lost(silence, "was cut off, and who did it cannot be read")
-            if self._owner is not None and stamp is not None and stamp != self._owner:
+            if self._owner is not None and stamp is not None and stamp not in {self._owner, own}:
                 return Fenced(f"{self._stream.name} is carried by {stamp} now")
         return refused or self._lost(error, "the outcome of its last commit is unknown")
 

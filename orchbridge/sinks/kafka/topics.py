@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchbridge.core.ports import Codec, Finding, StreamId
-from orchbridge.core.records import COMPACTED, NODE_STATE, QUARANTINE, REACHABILITY
+from orchbridge.core.records import COMPACTED, NODE_STATE
 from orchbridge.sinks import needs
 from orchbridge.sinks.kafka.settings import CURSOR_PARTITIONS, DAY_MS, KafkaSettings
 
@@ -15,7 +15,6 @@ PE_KEEPS_MS = 30 * DAY_MS  # the orchestrator's own default
 MESSAGE_BYTES_MIN = 65_536
 
 _SMALL_SEGMENTS = {"segment.ms": "600000", "segment.bytes": "16777216", "min.cleanable.dirty.ratio": "0.01"}
-_RETENTION_DAYS = {REACHABILITY: 30, QUARANTINE: 14}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,7 @@ def required(streams: Iterable[StreamId], codec: Codec, settings: KafkaSettings)
 
 
 def _configs(channel: str, settings: KafkaSettings) -> dict[str, str]:
-    days = _RETENTION_DAYS.get(channel)
-    retention = str(settings.retention_ms if days is None else days * DAY_MS)
+    retention = str(settings.retention_ms)
     if channel == NODE_STATE:
         return {"cleanup.policy": "compact", **_SMALL_SEGMENTS}
     if channel in COMPACTED:
