@@ -101,8 +101,12 @@ def _table(title: str, runs: list[Figures]) -> Table:
     for column in table.columns[1:]:
         column.justify = "right"
     for name in runs[0]:
-        table.add_row(name, *(f"{run[name]:,.2f}" if run[name] < 1000 else f"{run[name]:,.0f}" for run in runs))
+        table.add_row(name, *(_shown(run[name]) for run in runs))
     return table
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:,.3f}" if value < 1 else f"{value:,.2f}"
 
 
 if __name__ == "__main__":

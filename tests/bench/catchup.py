@@ -25,7 +25,9 @@ def to_kafka(bootstrap: str, jobs: int, events: int) -> dict[str, float]:
                 figures, commits = _measure(bridge, simulator.process.pid, jobs)
     found = asyncio.run(delivered.in_kafka(bootstrap, f"{name}.prod"))
     found.prove(jobs, events)
-    figures |= _rates(found, jobs * events, figures["seconds"]) | {"records/commit": found.records / commits}
+    figures |= _rates(found, jobs * events, figures["seconds"], figures["requests"]) | {
+        "records/commit": found.records / commits
+    }
     reference = asyncio.run(bare.rate(bootstrap, f"{name}.prod", max(1, round(found.records / commits))))
     return figures | {"bare producer, records/s": reference, "ratio": figures["records/s"] / reference}
 
@@ -39,7 +41,7 @@ def to_files(jobs: int, events: int) -> dict[str, float]:
                 figures, _ = _measure(bridge, simulator.process.pid, jobs)
             found = delivered.in_files(folder / "data")
     found.prove(jobs, events)
-    return figures | _rates(found, jobs * events, figures["seconds"])
+    return figures | _rates(found, jobs * events, figures["seconds"], figures["requests"])
 
 
 def _measure(bridge: Bridge, simulator: int, jobs: int) -> tuple[dict[str, float], float]:
@@ -60,8 +62,9 @@ def _measure(bridge: Bridge, simulator: int, jobs: int) -> tuple[dict[str, float
     return figures, counts["orchbridge_commits_total"]
 
 
-def _rates(found: delivered.Delivered, events: int, seconds: float) -> dict[str, float]:
+def _rates(found: delivered.Delivered, events: int, seconds: float, requests: float) -> dict[str, float]:
     return {
+        "requests/event": requests / events,
         "records": found.records,
         "records/s": found.records / seconds,
         "events/s": events / seconds,

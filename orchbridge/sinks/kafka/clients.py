@@ -19,6 +19,7 @@ from orchbridge.sinks.kafka.settings import KafkaSettings
 
 STOP_S = 2.0
 REQUEST_S = 10.0
+FETCH_BYTES = 262_144  # of a partition at once; what is recalled must not stand in memory by the ten thousand
 
 
 class Clients:
@@ -46,6 +47,7 @@ class Clients:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            max_partition_fetch_bytes=FETCH_BYTES,
             isolation_level=isolation_level,
         )
         try:
