@@ -10,9 +10,13 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import hypothesis
 import pytest
 
 from tests.broker import Broker, NoBroker
+
+hypothesis.settings.register_profile("orchbridge", deadline=None)  # how fast a machine is decides nothing here
+hypothesis.settings.load_profile("orchbridge")
 
 _LACK = pytest.StashKey[str]()
 

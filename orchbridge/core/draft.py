@@ -11,16 +11,18 @@ from orchbridge.core import head as heads
 from orchbridge.core import times
 from orchbridge.core.batch import BATCH_RECORDS_MAX
 from orchbridge.core.facts import Odd
-from orchbridge.core.gaps import take
+from orchbridge.core.gaps import not_found, postpone, take
 from orchbridge.core.normalize.happenings import happening_record
 from orchbridge.core.normalize.notices import notice
 from orchbridge.core.pace import backoff
 from orchbridge.core.questions import Answer, Page, Reply, Trouble
 from orchbridge.core.records import Record
+from orchbridge.core.redact import redact_text
 from orchbridge.core.settings import StreamSettings
 from orchbridge.core.walk import Happening, Listed, Reset, Seen, Start, Walk, fold_page, merge
 
 LIMIT_MIN = 10
+UNREADABLE = frozenset({"forbidden", "oversize", "malformed", "invalid"})  # trying again will not mend these
 BATCH_BYTES_MAX = 16 * 1024 * 1024  # of what PE wrote about the events of one batch
 OPEN_ENDED_MAX = 64  # finished ones read at once while catching up; running ones do not count
 
@@ -99,8 +101,9 @@ class Draft(Generic[T]):
     def tell(self, kind: str, subject: str, *, explanation: str, action: str) -> None:
         """Add a notice."""
         origin, stream, seen = self.settings.origin, self.settings.id.kind, self.observed
+        told = redact_text(explanation, origin.rules)[0]  # it may quote the server
         self.records.append(
-            notice(origin, stream, self.epoch, kind, subject, explanation=explanation, action=action, observed=seen)
+            notice(origin, stream, self.epoch, kind, subject, explanation=told, action=action, observed=seen)
         )
 
     def listed(  # one answer, in its parts
@@ -115,6 +118,20 @@ class Draft(Generic[T]):
         self.walk, happenings = fold_page(self.walk, listed, start, now=self.now, next_due=due)
         self.happened(happenings)
         return self.walk.trusted and self.walk.scan is None
+
+    def gap_unreadable(self, id_: int, trouble: Trouble, noun: str, looks: int) -> None:
+        """A look-up failed: that says nothing about the id, unless it fails again and again for good reasons."""
+        if trouble.kind not in UNREADABLE:
+            self.walk = postpone(self.walk, id_, self.now)
+            return
+        self.walk, given_up = not_found(self.walk, id_, self.now, looks=looks)
+        if given_up:
+            self.tell(
+                "gap",
+                f"{id_}-{id_}",
+                explanation=f"{noun} {id_} cannot be read: {trouble.explanation}",
+                action=f"look at the {noun} in the console; nothing of it is delivered",
+            )
 
     def not_listed(self, answer: Answer, limit: int) -> None:
         """Wait before the list is asked again; nothing else is asked meanwhile."""

@@ -66,7 +66,10 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Scan(msgspec.Struct, frozen=True):
-    """A listing in progress, page by page from the newest id down; `stale` pages in a row showed nothing new."""
+    """A listing in progress, page by page from the newest id down.
+
+    `stale` pages in a row showed nothing new; `odd` tells that some item could not be read.
+    """
 
     offset: int = 0
     stale: int = 0
@@ -74,6 +77,7 @@ class Scan(msgspec.Struct, frozen=True):
     chosen: tuple[int, ...] = ()
     open: tuple[int, ...] = ()
     newest: tuple[Anchor, ...] = ()
+    odd: bool = False
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -194,6 +198,7 @@ def _extend(scan: Scan, page: Listed, start: Start) -> Scan:
         chosen=scan.chosen + tuple(item.anchor.id for item in fresh if start.chooses(item)),
         open=scan.open + tuple(item.anchor.id for item in fresh if item.open),
         newest=tuple(newest[:ANCHORS_MAX]),
+        odd=scan.odd or page.count > len(page.items),
     )
 
 
@@ -249,7 +254,7 @@ def _contradiction(head: Head, scan: Scan) -> str:
     if not head.high or not scan.ids:
         return ""
     newest = max(scan.ids)
-    if newest < head.high:
+    if newest < head.high and not scan.odd:
         return f"the newest id is {newest}, below {head.high} which was read before"
     shown = {anchor.id: anchor for anchor in scan.newest}
     for known in head.anchors:

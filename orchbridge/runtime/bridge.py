@@ -37,15 +37,15 @@ async def _opened(feeds: Sequence[Feed], worker: Worker) -> bool:
     losses = 0
     while not worker.stop.asked:
         try:
-            await worker.sink.open(ids)
+            async with worker.stop.cutting():
+                await worker.sink.open(ids)
+                return True
         except SinkLost as loss:
             losses += 1
             pause = backoff("sink", losses, longest_s=15.0)
             for id_ in ids:
                 worker.watch.stumbled(id_, loss, pause)
             await worker.stop.rest(pause)
-        else:
-            return True
     return False
 
 

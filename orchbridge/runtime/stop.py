@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 GRACE_S = 9.0  # a batch has finished or never will: commits are bounded, and supervisors wait about 10 s
 
@@ -15,6 +15,7 @@ class Stop:
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
+        self._cuts: set[Callable[[], None]] = set()
 
     @property
     def asked(self) -> bool:
@@ -23,6 +24,27 @@ class Stop:
     def ask(self) -> None:
         """Ask; asking twice changes nothing."""
         self._event.set()
+        for cut in tuple(self._cuts):
+            cut()
+
+    @contextlib.asynccontextmanager
+    async def cutting(self) -> AsyncIterator[Callable[[], None]]:
+        """Cut the body short once asked, until it calls what is yielded: from then on it finishes by itself."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(0 if self.asked else None) as scope:
+
+                def cut() -> None:
+                    scope.reschedule(loop.time())
+
+                self._cuts.add(cut)
+                try:
+                    yield lambda: self._cuts.discard(cut)
+                finally:
+                    self._cuts.discard(cut)
+        except TimeoutError:
+            if not scope.expired():
+                raise
 
     async def wait(self) -> None:
         """Return once asked."""

@@ -42,11 +42,12 @@ async def tail(stream: Stream, api: Api, worker: Worker) -> None:
     while not stop.asked:
         commits = [0]
         try:
-            async with worker.sink.claim(stream.id) as lane:  # fence older owners first,
+            async with stop.cutting() as begun, worker.sink.claim(stream.id) as lane:  # fence older owners first,
                 recall = stream.recall(worker.name)  # then read what they left
                 async for document in lane.recall(stream.channels):
                     recall.learn(document)
                 state = recall.state()
+                begun()
                 watch.claimed(stream.id, state)
                 await _laps(stream, state, lane, api, worker, commits)
         except* SinkLost as lost:

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchbridge.core.facts import Odd, Owner, Plan, PlanEvent
+from orchbridge.core.facts import Job, Odd, Owner, Plan, PlanEvent
 from orchbridge.core.inventory.node import Node
-from orchbridge.core.normalize import nodes, notices, plans
+from orchbridge.core.normalize import jobs, nodes, notices, plans
 from orchbridge.core.normalize.context import Origin
+from orchbridge.core.normalize.secrets import secret_values
 from orchbridge.core.records import Record
 from orchbridge.core.redact import Rules
 
@@ -199,7 +200,8 @@ def test_a_notice() -> None:
 
 
 def quarantine(raw: bytes) -> Record:
-    return notices.odd_record(ORIGIN, "e1", "job/352", "352", Odd(raw, "not an object"), SEEN)
+    ctx = jobs.context(Job(352, "running", b"{}"), ORIGIN, "e1", frozenset({"pin"}), ("s3cr3t-value",), False)
+    return notices.odd_record(ctx, Odd(raw, "not an object"), SEEN)
 
 
 def test_an_odd_item_is_set_aside_without_its_secrets() -> None:
@@ -209,9 +211,11 @@ def test_an_odd_item_is_set_aside_without_its_secrets() -> None:
     assert (record.channel, record.key, record.type) == ("quarantine", "352", "quarantine.v1")
     assert (record.id, record.subject) == (f"e1:job/352/event/{name}/quarantine", "bridge")
     assert dict(record.headers) == {
+        "__connect.errors.topic": f"job/352/event/{name}",
         "__connect.errors.stage": "NORMALIZE",
         "__connect.errors.exception.class.name": "orchbridge.Quarantined",
         "__connect.errors.exception.message": "not an object",
+        "__connect.errors.exception.stacktrace": "normalize: not an object",
     }
     assert data(record) == {
         **COMMON,
@@ -254,3 +258,13 @@ def test_a_record_whose_data_cannot_be_encoded_is_set_aside_as_well() -> None:
     record = Record("jobs", "prod", "1", "i", "job.summary.v1", "s", SEEN, SEEN, "e1", {"text": "half \ud800"})
     told = data(notices.quarantined(record, "cannot be encoded"))
     assert "half" in told["original"]
+
+
+def test_an_odd_item_hides_what_its_task_declares_and_what_its_parameters_hold() -> None:
+    original = data(quarantine(b'{"detail":{"pin":"1234","_output":"used s3cr3t-value"}}'))["original"]
+    assert original == '{"detail":{"pin":"[redacted]","_output":"used [redacted]"}}'
+
+
+def test_values_below_a_sensitive_key_are_secrets_too() -> None:
+    raw = b'{"options":{"params":{"passwords":["first-one",{"x":"second-one"}],"pin":12345678,"path":"/var/tmp"}}}'
+    assert set(secret_values(raw, Rules(), frozenset({"pin"}))) == {"first-one", "second-one", "12345678"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchbridge.core.facts import Job, NodeRow, TaskMeta
-from orchbridge.core.gaps import found, not_found, postpone
+from orchbridge.core.facts import Job, NodeRow, Odd, TaskMeta
+from orchbridge.core.gaps import found, not_found
 from orchbridge.core.head import Anchor
 from orchbridge.core.jobs.settle import pruned, unreadable
 from orchbridge.core.jobs.track import Track, replace, with_facts
@@ -23,7 +23,7 @@ def fold_detail(work: Work, question: JobDetail, answer: Job | Trouble) -> None:
     track = work.tracks.get(question.job)
     if track is not None:
         if isinstance(answer, Job) and track.job is not None and _anchor(track.job).contradicts(_anchor(answer)):
-            work.walk = replace(work.walk, due=work.now)  # another job of the same id: the list will tell
+            _another(work, track, answer)
         elif isinstance(answer, Job):
             due = track.due if track.blocked else 0.0  # its page may be readable where its events are not
             track = with_facts(replace(track, misses=0, failures=0, due=due), answer, work.now)
@@ -42,8 +42,19 @@ def fold_detail(work: Work, question: JobDetail, answer: Job | Trouble) -> None:
         work.walk, happenings = not_found(work.walk, question.job, work.now, looks=looks)
         work.happened(happenings)
     else:
-        work.walk = postpone(work.walk, question.job, work.now)
         work.troubles.append((f"job {question.job}", answer))
+        work.gap_unreadable(question.job, answer, "job", ABSENT_MAX)
+
+
+def _another(work: Work, track: Track, job: Job) -> None:
+    """The job's page tells of another job than the list: the list decides, unless both keep to their word."""
+    if track.failures + 1 < ABSENT_MAX:
+        pause = backoff(f"{work.settings.name}/{track.id}", track.failures + 1)
+        work.walk = replace(work.walk, due=min(work.walk.due, work.now + pause / 2))
+        work.put(replace(track, failures=track.failures + 1, due=work.now + pause))
+        return
+    track = with_facts(replace(track, failures=0, due=0.0), job, work.now)
+    work.put(replace(track, detail=job, read=(job.state, job.stamp)))
 
 
 def _anchor(job: Job) -> Anchor:
@@ -54,6 +65,9 @@ def fold_nodes(work: Work, track: Track, question: JobNodes, page: Page) -> None
     """Fold one page of a job's nodes; the list is whole when the job's own count is reached or nothing new comes."""
     if question.offset != len(track.rows):
         return
+    for odd in page.items:
+        if isinstance(odd, Odd):  # the certificate will say that a node could not be listed
+            work.troubles.append((f"a node of job {track.id}", Trouble("malformed", odd.reason)))
     known = {row.name for row in track.rows}
     new = tuple(item for item in page.items if isinstance(item, NodeRow) and item.name not in known)
     rows = track.rows + new
@@ -78,7 +92,10 @@ def fold_trouble(work: Work, track: Track, subject: str, trouble: Trouble) -> No
     """One sick job: wait, or give it up for now; the others go on."""
     now = work.now
     if trouble.kind == "missing":
-        track = replace(track, misses=track.misses + 1, due=now + work.settings.poll_s / 2)
+        if now < track.due:
+            return  # questions asked together miss together: that counts once
+        shown = work.walk.listed_at > 0 and track.seen_at >= work.walk.listed_at  # by the newest list
+        track = replace(track, misses=track.misses + (not shown), due=now + work.settings.poll_s / 2)
         if track.misses >= MISSES_MAX:
             pruned(work, track)
         else:

@@ -41,7 +41,7 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
         work.left.append(replace(reply, answer=replace(page, items=(*rest, *_odds(page.items)))))
     track = _deliver(work, track, context, events, set(fresh))
     if not partial:
-        track = _odd_ones(work, track, page.items)
+        track = _odd_ones(work, track, context, page.items)
         reading = after(
             track.reading,
             asked_at=reply.asked_at,
@@ -126,15 +126,12 @@ def _deliver(work: Work, track: Track, context: Context, events: list[JobEvent],
     return replace(track, memo=memo, nodes=nodes, began=began)
 
 
-def _odd_ones(work: Work, track: Track, items: tuple[Item, ...]) -> Track:
+def _odd_ones(work: Work, track: Track, context: Context, items: tuple[Item, ...]) -> Track:
     """Quarantine what could not be understood, once."""
     memo: Memo = track.memo
     for odd in _odds(items):
         name = odd_id(odd)
         if name not in memo.odd:
-            epoch = f"e{memo.epoch}"
-            work.records.append(
-                odd_record(work.settings.origin, epoch, f"job/{track.id}", str(track.id), odd, work.observed)
-            )
+            work.records.append(odd_record(context, odd, work.observed))
             memo = replace(memo, odd=(*memo.odd, name))
     return replace(track, memo=memo)

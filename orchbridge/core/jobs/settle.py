@@ -104,10 +104,13 @@ def _certify(work: Work, track: Track, ctx: Context) -> Track:
         return track
     if track.reading.done_at < memo.ended or job.state not in {name.split("/")[0] for name in memo.states}:
         return track
-    verdict = judge(track.rows, track.nodes, closed=memo.closed)
+    unlisted = max(0, (job.node_count or 0) - len(track.rows))
+    verdict = judge(track.rows, track.nodes, closed=memo.closed, unlisted=unlisted)
     patient = work.now < memo.ended + work.settings.grace_s - 2 * work.settings.poll_s
     if not verdict.complete and patient and not memo.certified:
         again = replace(track.reading, due=work.now + work.settings.poll_s / 2)
+        if unlisted:
+            track = replace(track, rows=(), rows_done=False, due=again.due)
         return replace(track, missing=True, reading=again)
     return _issue(work, track, ctx, verdict)
 
@@ -132,11 +135,11 @@ def _all_began(track: Track) -> bool:
 
 def pruned(work: Work, track: Track) -> None:
     """The server forgot the job while we followed it: certify what there is, as truncated, and let go."""
+    ctx = track.context or _bare(work, track)
     if track.open:
-        ctx = track.context or _bare(work, track)
         verdict = Verdict(False, (), ("the job was pruned on the server before it was read to its end",))
         track = _issue(work, replace(track, rows_done=False), ctx, verdict, truncated=True)
-        work.records.append(document_removed(ctx, track.memo.document + 1, work.observed))
+    work.records.append(document_removed(ctx, track.memo.document + 1, work.observed))
     work.drop(track.id)
 
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from orchbridge.core import head as heads
-from orchbridge.core import memos
 from orchbridge.core.batch import Batch
 from orchbridge.core.facts import Job, TaskMeta
 from orchbridge.core.gaps import due_gaps
-from orchbridge.core.head import Head
 from orchbridge.core.jobs.details import fold_detail, fold_nodes, fold_task, page_of
 from orchbridge.core.jobs.events import fold_events
 from orchbridge.core.jobs.listing import PAGE_MAX, fold_list, page_limit
 from orchbridge.core.jobs.memo import Memo
 from orchbridge.core.jobs.settle import finish, label, settle
-from orchbridge.core.jobs.track import NODES_PAGE, Track, questions, replace
+from orchbridge.core.jobs.track import NODES_PAGE, Track, questions
 from orchbridge.core.jobs.work import JobsState, Work
-from orchbridge.core.ports import Recalled, StreamId
+from orchbridge.core.ports import StreamId
 from orchbridge.core.questions import (
     JobDetail,
     JobEvents,
@@ -30,40 +27,17 @@ from orchbridge.core.questions import (
     Trouble,
     subject,
 )
+from orchbridge.core.recall import WalkRecall
 from orchbridge.core.settings import StreamSettings
 from orchbridge.core.view import RecentJob, StreamView
-from orchbridge.core.walk import Walk, resumed
 
 
-class JobsRecall:
-    """A jobs memory being read back: the head and one document per tracked job."""
-
-    def __init__(self, settings: StreamSettings, owner: str) -> None:
-        self._settings, self._owner = settings, owner
-        self._head: bytes | None = None
-        self._memos: dict[int, bytes] = {}
-
-    def learn(self, document: Recalled) -> None:
-        """Take in one document, the newest of its key so far."""
-        if document.key == self._settings.name:
-            self._head = document.value
-            return
-        id_ = int(document.key.rpartition("/")[2])
-        if document.value is None:
-            self._memos.pop(id_, None)
-        else:
-            self._memos[id_] = document.value  # a log holds older ones of the same key: only the last is read
+class JobsRecall(WalkRecall[Memo]):
+    """A jobs memory being read back."""
 
     def state(self) -> JobsState:
-        """Return the state; without a head the start rule will apply."""
-        settings = self._settings
-        if self._head is None:
-            return JobsState(Walk(Head(url=settings.url, keys=settings.keys, owner=self._owner), dirty=True))
-        found = heads.decode(settings.name, self._head, url=settings.url, keys=settings.keys, adopt=settings.adopt)
-        tracks = {
-            id_: Track(id_, memos.decode(Memo, f"{settings.name}/{id_}", value)) for id_, value in self._memos.items()
-        }
-        return JobsState(resumed(replace(found, owner=self._owner)), tracks)
+        """Return the state that the documents describe."""
+        return JobsState(self.walk(), {id_: Track(id_, memo) for id_, memo in self.tracked().items()})
 
 
 class JobStream:
@@ -76,7 +50,7 @@ class JobStream:
 
     def recall(self, owner: str) -> JobsRecall:
         """Return the memory to be filled; see `Stream.recall`."""
-        return JobsRecall(self.settings, owner)
+        return JobsRecall(self.settings, owner, Memo)
 
     def ask(self, state: JobsState, now: float) -> tuple[Question, ...]:
         """Return the list when it is due, what moved jobs leave open, and a little of the slow rest."""

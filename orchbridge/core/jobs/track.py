@@ -24,7 +24,7 @@ LARGE = 1_000
 SWEEPS_BEHIND = 100  # more overdue than this, of jobs that may lack something, are worked off faster than one a tick
 STALE_S = 60.0
 LONG_AGO_S = 3_600.0  # what ended that long before the late window has no late events, whatever the clocks say
-BLIND_PATIENCE = 300  # where nothing hints at a job's events they are asked for every tick for a good while
+BLIND_PATIENCE = 43_200  # where nothing hints at a job's events: every tick, for a day at the usual pace
 
 replace = msgspec.structs.replace
 

@@ -28,11 +28,12 @@ class Verdict(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
-def judge(rows: Sequence[NodeRow], nodes: Mapping[str, str], *, closed: bool) -> Verdict:
+def judge(rows: Sequence[NodeRow], nodes: Mapping[str, str], *, closed: bool, unlisted: int = 0) -> Verdict:
     """Compare the job's node rows with the node results delivered (certname -> newest result).
 
     A row that never started or was stopped is a reason, not missing; so is an absent job_finished
-    (`closed` false): neither is promised by the server.
+    (`closed` false): neither is promised by the server. `unlisted` nodes, which the job counts and the
+    rows do not name, could hide anything: with them nothing is complete.
     """
     missing = tuple(row for row in rows if row.state in ENDED and nodes.get(row.name) not in ENDED)
     reasons = [f"{row_count} node(s) {state}" for state, row_count in _unended(rows).items()]
@@ -41,9 +42,11 @@ def judge(rows: Sequence[NodeRow], nodes: Mapping[str, str], *, closed: bool) ->
         reasons.append(f"{differing} node(s) with another result in the event than in the list of nodes")
     if not closed:
         reasons.append("no job_finished event")
+    if unlisted:
+        reasons.append(f"{unlisted} node(s) of the job are not in its list of nodes")
     if missing:
         reasons.append(f"{len(missing)} node event(s) missing")
-    return Verdict(not missing, missing, tuple(reasons))
+    return Verdict(not missing and not unlisted, missing, tuple(reasons))
 
 
 def _unended(rows: Sequence[NodeRow]) -> dict[str, int]:

@@ -8,7 +8,7 @@ import hashlib
 import msgspec
 
 from orchbridge.core.facts import Odd
-from orchbridge.core.normalize.context import Origin
+from orchbridge.core.normalize.context import Context, Origin
 from orchbridge.core.records import ERROR, NOTICES, QUARANTINE, WARN, Record
 from orchbridge.core.redact import redact, redact_text
 from orchbridge.core.size import cut_text
@@ -42,16 +42,18 @@ def odd_id(odd: Odd) -> str:
     return "x" + hashlib.sha256(odd.raw).hexdigest()[:16]
 
 
-def odd_record(origin: Origin, epoch: str, subject: str, key: str, odd: Odd, observed: str) -> Record:
-    """Return the quarantine record of an item of PE's that could not be understood."""
+def odd_record(ctx: Context, odd: Odd, observed: str) -> Record:
+    """Return the quarantine record of an item of a job or plan that could not be understood."""
+    rules = ctx.origin.rules
     try:
-        original = redact(odd.raw, origin.rules, frozenset(), unknown_params=True).raw.decode()
+        original = redact(odd.raw, rules, ctx.names, unknown_params=True, secrets=ctx.secrets).raw.decode()
     except ValueError:  # not JSON, or not UTF-8: its bytes survive as lone surrogates
-        original = redact_text(odd.raw.decode("utf-8", "surrogateescape"), origin.rules, ())[0]
-    about = f"{epoch}:{subject}/event/{odd_id(odd)}"
+        original = redact_text(odd.raw.decode("utf-8", "surrogateescape"), rules, ctx.secrets)[0]
+    about = f"{ctx.epoch}:{ctx.subject}/event/{odd_id(odd)}"
     return _quarantine(
-        origin.instance, key, about, epoch, observed, "normalize", odd.reason, cut_text(original), None, len(odd.raw)
-    )
+        ctx.origin.instance, ctx.key, about, ctx.epoch, observed, "normalize", odd.reason, cut_text(original), None,
+        len(odd.raw),
+    )  # fmt: skip
 
 
 def quarantined(record: Record, reason: str) -> Record:
@@ -93,9 +95,11 @@ def _quarantine(  # one field each
         data["original"] = base64.b64encode(original.encode("utf-8", "surrogateescape")).decode()
         data["encoding"] = "base64"
     headers = (
+        ("__connect.errors.topic", about.partition(":")[2]),  # where it came from: PE has no topics
         ("__connect.errors.stage", stage.upper()),
         ("__connect.errors.exception.class.name", "orchbridge.Quarantined"),
         ("__connect.errors.exception.message", reason),
+        ("__connect.errors.exception.stacktrace", f"{stage}: {reason}"),
     )
     return Record(
         QUARANTINE, instance, key, f"{about}/quarantine", "quarantine.v1", "bridge", observed, observed, epoch, data,

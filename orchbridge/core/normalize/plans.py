@@ -73,8 +73,13 @@ def _stamps(plan: Plan) -> dict[str, Any]:
     return {"created_at": plan.created, "finished_at": finished, "duration_s": duration}
 
 
-def event_record(ctx: Context, event: PlanEvent, name: str, observed: str, *, late: bool) -> Record:
-    """Return the record of one event; `name` is its id, or its content's digest where the server gave none."""
+def event_record(  # one event
+    ctx: Context, event: PlanEvent, name: str, observed: str, *, late: bool, cut: bool = False
+) -> Record:
+    """Return the record of one event; `name` is its id, or its content's digest where the server gave none.
+
+    `cut` tells that only the beginning of the message could be had.
+    """
     time, data = ctx.base(event.stamp, observed)
     paths: list[str] = []
     data["plan"] = ctx.about
@@ -93,6 +98,8 @@ def event_record(ctx: Context, event: PlanEvent, name: str, observed: str, *, la
     data["result"] = None if result is None else msgspec.Raw(result)
     if late:
         data["late"] = True
+    if cut:
+        data["message_truncated"] = True  # the whole text could not be had
     beside = len(result or b"") + 6 * len(event.message or "")
     ctx.seal_with_pe(data, ctx.redacted(event.raw, ".pe", paths), paths, beside=beside)
     return Record(

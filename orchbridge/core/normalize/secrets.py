@@ -31,16 +31,19 @@ def secret_values(raw: bytes, rules: Rules, names: frozenset[str]) -> tuple[str,
     return tuple(dict.fromkeys(found))[:VALUES_MAX]
 
 
-def _collect(value: Any, rules: Rules, names: frozenset[str], found: list[str], depth: int) -> None:
+def _collect(  # what lies below a sensitive key is secret as a whole: `inside`
+    value: Any, rules: Rules, names: frozenset[str], found: list[str], depth: int, *, inside: bool = False
+) -> None:
     if depth > 8:
         return
     if isinstance(value, list):
         for item in value:
-            _collect(item, rules, names, found, depth + 1)
+            _collect(item, rules, names, found, depth + 1, inside=inside)
     elif isinstance(value, dict):
         for key, item in value.items():
             secret = key in names or sensitivity(key, rules.keys) != "none"
-            if secret and isinstance(item, str) and len(item) >= SHORTEST and not is_masked(item):
-                found.append(item)
-            else:
-                _collect(item, rules, names, found, depth + 1)
+            _collect(item, rules, names, found, depth + 1, inside=inside or secret)
+    elif inside and not isinstance(value, bool) and isinstance(value, str | int):
+        text = str(value)
+        if len(text) >= SHORTEST and not is_masked(text):
+            found.append(text)

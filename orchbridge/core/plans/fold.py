@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchbridge.core.facts import Plan
-from orchbridge.core.gaps import found, not_found, postpone
+from orchbridge.core.gaps import found, not_found
 from orchbridge.core.pace import backoff
 from orchbridge.core.plans.track import Memo, Track, replace
 from orchbridge.core.plans.work import Work, closed, deliver, next_sweep
@@ -14,7 +14,6 @@ ABSENT_MAX = 4  # a 404 that does not say what is missing may be somebody else's
 HOPELESS = frozenset({"forbidden", "oversize", "absent", "invalid", "malformed"})
 SWEEP_FAILURES_MAX = 10
 BLOCKED_RETRY_S = 300.0
-WHOLE_FAILURES_MAX = 3
 
 
 def take_up(work: Work) -> None:
@@ -31,13 +30,17 @@ def gap(work: Work, id_: int, answer: Answer) -> None:
         work.walk, happenings = not_found(work.walk, id_, work.now, looks=looks)
         work.happened(happenings)
     else:
-        work.walk = postpone(work.walk, id_, work.now)
+        trouble = answer if isinstance(answer, Trouble) else Trouble("malformed", "not a plan")
+        work.gap_unreadable(id_, trouble, "plan", ABSENT_MAX)
 
 
 def trouble(work: Work, track: Track, answer: Answer) -> None:
     trouble = answer if isinstance(answer, Trouble) else Trouble("malformed", "not what was asked for")
     if trouble.kind == "missing":
-        if track.misses + 1 >= MISSES_MAX:
+        if work.now < track.due:
+            return  # questions asked together miss together: that counts once
+        shown = work.walk.listed_at > 0 and track.seen_at >= work.walk.listed_at  # by the newest list
+        if not shown and track.misses + 1 >= MISSES_MAX:
             if track.open:
                 work.tell(
                     "pruned_unread",
@@ -47,7 +50,7 @@ def trouble(work: Work, track: Track, answer: Answer) -> None:
                 )
             work.drop(track.id)
         else:
-            work.put(replace(track, misses=track.misses + 1, due=work.now + work.settings.poll_s / 2))
+            work.put(replace(track, misses=track.misses + (not shown), due=work.now + work.settings.poll_s / 2))
         return
     work.troubles.append((f"plan {track.id}", trouble))
     work.slow_down(trouble)
@@ -79,12 +82,11 @@ def _told(work: Work, track: Track, trouble: Trouble) -> Track:
 
 
 def text_trouble(work: Work, track: Track, event: int, answer: Answer) -> None:
-    """A whole text that cannot be had (old server, pruned): the cut one must do; else try again a few times."""
-    final = isinstance(answer, Trouble) and answer.kind in {"missing", "absent", "forbidden", "oversize", "invalid"}
-    if final or track.failures + 1 >= WHOLE_FAILURES_MAX:
+    """A whole text that cannot be had (old server, pruned): the cut one must do; else it is tried again."""
+    if not isinstance(answer, Trouble) or answer.kind in {*HOPELESS, "missing"}:
         work.put(replace(track, texts={**track.texts, event: None}, failures=0))
         deliver(work, track.id)
-    else:
+    elif work.now >= track.due:  # several asked together fail together: that counts once
         trouble(work, track, answer)
 
 
@@ -96,10 +98,14 @@ def slow_questions(work: Work) -> tuple[Question, ...]:
     asked: list[Question] = []
     if overdue:
         track = min(overdue, key=lambda t: t.sweep_due)
-        asked.append(PlanEvents(track.id) if track.context is not None else PlanDetail(track.id))
+        asked.append(_sweep(track))
     if unseen:
         asked.append(PlanDetail(min(unseen, key=lambda t: t.seen_at).id))
     return tuple(asked)
+
+
+def _sweep(track: Track) -> Question:
+    return PlanEvents(track.id, track.reading.resume) if track.context is not None else PlanDetail(track.id)
 
 
 def swept(work: Work, question: Question) -> None:

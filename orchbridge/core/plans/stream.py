@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from orchbridge.core import head as heads
 from orchbridge.core import memos, times
 from orchbridge.core.batch import Batch
 from orchbridge.core.facts import Job, Plan, PlanEvent
 from orchbridge.core.gaps import due_gaps
-from orchbridge.core.head import Anchor, Head
+from orchbridge.core.head import Anchor
 from orchbridge.core.normalize.plans import terminal
 from orchbridge.core.plans.fold import gap, slow_questions, swept, take_up, text_trouble, trouble
 from orchbridge.core.plans.track import Memo, Track, questions, replace, with_facts
 from orchbridge.core.plans.work import PlansState, Work, deliver, fold_events, settle
-from orchbridge.core.ports import Recalled, StreamId
+from orchbridge.core.ports import StreamId
 from orchbridge.core.questions import (
     JobDetail,
     Page,
@@ -28,44 +27,23 @@ from orchbridge.core.questions import (
     Trouble,
     subject,
 )
+from orchbridge.core.recall import WalkRecall
 from orchbridge.core.settings import StreamSettings
 from orchbridge.core.view import RecentJob, StreamView
-from orchbridge.core.walk import Seen, Start, Walk, resumed
+from orchbridge.core.walk import Seen, Start
 
 PAGE, DEEP_PAGE = 50, 200
 ABSENT_RETRY_S = 60.0
 
 
-class PlansRecall:
-    """A plans memory being read back: the head and one document per tracked plan."""
-
-    def __init__(self, settings: StreamSettings, owner: str) -> None:
-        self._settings, self._owner = settings, owner
-        self._head: bytes | None = None
-        self._memos: dict[int, bytes] = {}
-
-    def learn(self, document: Recalled) -> None:
-        """Take in one document, the newest of its key so far."""
-        if document.key == self._settings.name:
-            self._head = document.value
-            return
-        id_ = int(document.key.rpartition("/")[2])
-        if document.value is None:
-            self._memos.pop(id_, None)
-        else:
-            self._memos[id_] = document.value  # a log holds older ones of the same key: only the last is read
+class PlansRecall(WalkRecall[Memo]):
+    """A plans memory being read back."""
 
     def state(self) -> PlansState:
-        """Return the state; without a head the start rule will apply."""
-        settings = self._settings
-        if self._head is None:
-            walk = Walk(Head(url=settings.url, keys=settings.keys, owner=self._owner), dirty=True)
-            return PlansState(walk, None if settings.start.kind == "from" else settings.start)
-        head = heads.decode(settings.name, self._head, url=settings.url, keys=settings.keys, adopt=settings.adopt)
-        tracks = {
-            id_: Track(id_, memos.decode(Memo, f"{settings.name}/{id_}", value)) for id_, value in self._memos.items()
-        }
-        return PlansState(resumed(replace(head, owner=self._owner)), settings.start, tracks)
+        """Return the state that the documents describe; a start at a job still has to learn when that was."""
+        walk, start = self.walk(), self._settings.start
+        unknown = start.kind == "from" and not walk.begun
+        return PlansState(walk, None if unknown else start, {id_: Track(id_, m) for id_, m in self.tracked().items()})
 
 
 class PlanStream:
@@ -78,7 +56,7 @@ class PlanStream:
 
     def recall(self, owner: str) -> PlansRecall:
         """Return the memory to be filled; see `Stream.recall`."""
-        return PlansRecall(self.settings, owner)
+        return PlansRecall(self.settings, owner, Memo)
 
     def ask(self, state: PlansState, now: float) -> tuple[Question, ...]:
         """Return the list when it is due and what open plans leave to be asked."""

@@ -9,15 +9,16 @@ import msgspec
 from orchbridge.core import times
 from orchbridge.core.draft import Draft
 from orchbridge.core.facts import Odd, PlanEvent
+from orchbridge.core.normalize.context import Context
 from orchbridge.core.normalize.notices import odd_id, odd_record
 from orchbridge.core.normalize.plans import context, event_record, state_record, terminal
 from orchbridge.core.normalize.secrets import secret_values
 from orchbridge.core.plans.track import Track, needs_whole, replace
-from orchbridge.core.questions import Page, Question, Reply
+from orchbridge.core.questions import Page, PlanEvents, Question, Reply
 from orchbridge.core.reading import after
 from orchbridge.core.walk import Start, Walk
 
-PATIENCE = 300  # nothing hints at a running plan's events: ask every tick for a good while
+PATIENCE = 43_200  # nothing hints at a running plan's events: ask every tick, for a day at the usual pace
 LONG_AGO_S = 3_600.0
 SWEEPS_S = (5.0, 30.0, 120.0)
 
@@ -50,14 +51,17 @@ def with_context(work: Work, track: Track) -> Track:
 def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
     """Hold the fresh events of an answer and deliver them as far as their texts are whole."""
     track = with_context(work, track)
+    if track.context is None:
+        return  # asked again once the plan is known
     events = [item for item in page.items if isinstance(item, PlanEvent) and (item.id is None or item.id > 0)]
     numbered = sorted((event for event in events if event.id is not None), key=lambda event: event.id or 0)
     fresh = set(track.memo.events.fresh([event.id for event in numbered if event.id is not None]))
     odd_ones = [event for event in events if event.id is None and event_name(event) not in track.memo.odd]
     held = {event.id: event for event in numbered if event.id in fresh}
     newest = max((event.id or 0 for event in numbered), default=0)
-    cut_at = newest if page.cut and newest else None
-    track = _quarantine(work, track, page)
+    start = reply.question.start if isinstance(reply.question, PlanEvents) else None
+    cut_at = newest if page.cut and newest and newest >= (start or 0) else None  # else its server does not go on
+    track = _quarantine(work, track, track.context, page)
     reading = after(
         track.reading, asked_at=reply.asked_at, now=work.now, newest=newest, fresh=len(held) + len(odd_ones),
         cut_at=cut_at, poll_s=work.settings.poll_s, patience=PATIENCE,
@@ -82,14 +86,15 @@ def deliver(work: Work, id_: int) -> None:
     ids: list[int] = []
     odd = memo.odd
     while held and not work.full:
-        event = held[0]
+        event, cut = held[0], False
         if event.id is not None and needs_whole(event):
             if event.id not in track.texts:
                 break
+            cut = track.texts[event.id] is None
             event = track.texts[event.id] or event
         name = event_name(event)
         late = event.id is not None and event.id < newest
-        work.records.append(event_record(ctx, event, name, work.observed, late=late))
+        work.records.append(event_record(ctx, event, name, work.observed, late=late, cut=cut))
         work.weight += len(event.raw)
         if event.id is not None:
             ids.append(event.id)
@@ -102,13 +107,12 @@ def deliver(work: Work, id_: int) -> None:
     work.put(replace(track, memo=memo, held=tuple(held), texts=texts))
 
 
-def _quarantine(work: Work, track: Track, page: Page) -> Track:
+def _quarantine(work: Work, track: Track, ctx: Context, page: Page) -> Track:
     memo = track.memo
     for item in page.items:
         odd = Odd(item.raw, "an event without a usable id") if isinstance(item, PlanEvent) and item.id == 0 else item
         if isinstance(odd, Odd) and odd_id(odd) not in memo.odd:
-            epoch, subject = f"e{memo.epoch}", f"plan/{track.id}"
-            work.records.append(odd_record(work.settings.origin, epoch, subject, str(track.id), odd, work.observed))
+            work.records.append(odd_record(ctx, odd, work.observed))
             memo = replace(memo, odd=(*memo.odd, odd_id(odd)))
     return replace(track, memo=memo)
 
