@@ -7,21 +7,41 @@ from typing import Any
 
 import msgspec
 
-EVENT_MAX = 60_000  # of a record's data: with its headers it stays below the 64 KB that every intermediary passes
+EVENT_MAX = 56_000  # of a record's data: with its envelope it stays below the 64 KB that every intermediary passes
 RAW_MAX = 24_000  # of a result
 LEAST = 200  # what the last step of the ladder needs
-TEXT_MAX = 4_000
-HEAD, TAIL = 2_400, 1_200
+TEXT_ROOM = 12_000  # of one text among others, in bytes as JSON
+MESSAGE_ROOM = 36_000  # of a plan's message, which stands alone
+NOTE_ROOM = 3_000  # of a description, and of an error's message, which its detail has as well
+NOTE_MAX = 140
 ITEMS_MAX = 50
 
 
-def cut_text(text: str) -> str:
-    """Return the text, or its head and tail around a note of what was cut and its SHA-256."""
-    if len(text) <= TEXT_MAX:
+def text_size(text: str) -> int:
+    """Return how many bytes the text has as JSON."""
+    try:
+        return len(msgspec.json.encode(text))
+    except UnicodeEncodeError:  # half a surrogate pair; six bytes a character is the most there can be
+        return 6 * len(text) + 2
+
+
+def cut_text(text: str, room: int = TEXT_ROOM) -> str:
+    """Return the text, or its head and tail around a note of what was cut and its SHA-256; at most `room` bytes."""
+    if len(text) * 6 + 2 <= room:
         return text
+    size = text_size(text)
+    if size <= room:
+        return text
+    shown = int((room - NOTE_MAX) * len(text) / size)  # as dense as the whole; if not, as dense as can be
+    cut = _around(text, shown)
+    return cut if text_size(cut) <= room else _around(text, (room - NOTE_MAX) // 6)
+
+
+def _around(text: str, shown: int) -> str:
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    note = f"[{len(text) - HEAD - TAIL} characters cut, sha256 of all {len(text)}: {digest}]"
-    return f"{text[:HEAD]}\n{note}\n{text[-TAIL:]}"
+    head, tail = shown * 2 // 3, shown // 3
+    note = f"[{len(text) - head - tail} characters cut, sha256 of all {len(text)}: {digest}]"
+    return f"{text[:head]}\n{note}\n{text[len(text) - tail :]}"
 
 
 def cut_json(raw: bytes, limit: int) -> bytes:
@@ -32,22 +52,25 @@ def cut_json(raw: bytes, limit: int) -> bytes:
     """
     if len(raw) <= limit:
         return raw
-    value = _shorter_texts(msgspec.json.decode(raw))
-    shorter = msgspec.json.encode(value)
-    if len(shorter) > limit:
+    try:
+        value = _shorter_texts(msgspec.json.decode(raw), max(limit // 4, NOTE_MAX * 2))
+    except msgspec.DecodeError:  # a number that no float can hold, such as 1e999
+        value = None
+    shorter = raw if value is None else msgspec.json.encode(value)
+    if len(shorter) > limit and value is not None:
         shorter = msgspec.json.encode(_fewer_members(value))
     if len(shorter) > limit:
         shorter = msgspec.json.encode({"cut": True, "size": len(raw), "sha256": hashlib.sha256(raw).hexdigest()})
     return shorter
 
 
-def _shorter_texts(value: Any) -> Any:
+def _shorter_texts(value: Any, room: int) -> Any:
     if isinstance(value, str):
-        return cut_text(value)
+        return cut_text(value, room)
     if isinstance(value, list):
-        return [_shorter_texts(item) for item in value]
+        return [_shorter_texts(item, room) for item in value]
     if isinstance(value, dict):
-        return {key: _shorter_texts(item) for key, item in value.items()}
+        return {key: _shorter_texts(item, room) for key, item in value.items()}
     return value
 
 

@@ -14,7 +14,7 @@ from orchbridge.core.facts import Job, JobEvent, Plan, PlanEvent, StatusItem
 from orchbridge.core.normalize import jobs, plans
 from orchbridge.core.normalize.context import Origin
 from orchbridge.core.redact import Rules
-from orchbridge.core.size import LEAST, RAW_MAX, TEXT_MAX, cut_json, cut_text
+from orchbridge.core.size import LEAST, RAW_MAX, TEXT_ROOM, cut_json, cut_text, text_size
 from orchbridge.formats.cloudevents import StructuredCodec
 
 SEEN = "2026-05-05T19:50:09.250Z"
@@ -88,7 +88,7 @@ def test_what_fits_is_not_touched() -> None:
 def test_each_step_of_the_ladder() -> None:
     long = "a" * 3_000 + "b" * 3_000
     texts = json.loads(cut_json(msgspec.json.encode({"t": long, "n": 1}), 5_000))
-    assert texts == {"t": cut_text(long), "n": 1}
+    assert texts == {"t": cut_text(long, 1_250), "n": 1}
     assert hashlib.sha256(long.encode()).hexdigest() in texts["t"]
     assert texts["t"].startswith("aaa")
     assert texts["t"].endswith("bbb")
@@ -105,6 +105,27 @@ def test_each_step_of_the_ladder() -> None:
 @given(TEXTS)
 def test_a_text_keeps_head_and_tail(text: str) -> None:
     cut = cut_text(text)
-    assert cut == text if len(text) <= TEXT_MAX else len(cut) <= TEXT_MAX
+    assert cut == text if text_size(text) <= TEXT_ROOM else text_size(cut) <= TEXT_ROOM
     assert cut[:1_000] == text[:1_000]
-    assert cut[-1_000:] == text[-1_000:]
+    assert cut[-500:] == text[-500:]
+
+
+def test_a_plans_message_may_be_long_where_nothing_else_is() -> None:
+    ctx = plans.context(Plan(1, "running", b"{}"), ORIGIN, "e1", frozenset(), ())
+    message = "wave " * 6_000
+    found = PlanEvent(5, "out_message", msgspec.json.encode({"details": {"message": message}}), SEEN, None, message)
+    record = plans.event_record(ctx, found, "5", SEEN, late=False)
+    assert record.data is not None
+    assert record.data["message"] == message
+    assert size(record) < SAFE
+
+
+def test_a_number_that_no_float_can_hold_passes_through() -> None:
+    detail = b'{"report-url":"x","n":1e999,"t":"' + b"x" * 30_000 + b'"}'
+    raw = b'{"id":"5","type":"node_failed","details":{"node":"n","detail":%b}}' % detail
+    ctx = jobs.context(Job(1, "failed", b"{}"), ORIGIN, "e1", frozenset(), (), False)
+    found = JobEvent(5, "node_failed", raw, SEEN, "n", detail)
+    assert size(jobs.event_record(ctx, found, SEEN, late=False, began=None)) < SAFE
+    plan = plans.context(Plan(1, "running", b"{}"), ORIGIN, "e1", frozenset(), ())
+    ended = PlanEvent(5, "plan_finished", raw, SEEN, details=b'{"result":1e999}')
+    assert size(plans.event_record(plan, ended, "5", SEEN, late=False)) < SAFE

@@ -9,7 +9,7 @@ import msgspec
 
 from orchbridge.core import times
 from orchbridge.core.redact import Rules, innocent, redact, redact_again, redact_text
-from orchbridge.core.size import EVENT_MAX, LEAST, RAW_MAX, cut_json, cut_text
+from orchbridge.core.size import EVENT_MAX, LEAST, NOTE_ROOM, RAW_MAX, TEXT_ROOM, cut_json, cut_text
 
 PATHS_MAX = 100
 
@@ -61,14 +61,14 @@ class Context(msgspec.Struct, frozen=True):
         """Return the JSON redacted and cut."""
         return cut_json(self.redacted(raw, at, paths), RAW_MAX)
 
-    def clean_text(self, text: str | None, at: str, paths: list[str]) -> str | None:
+    def clean_text(self, text: str | None, at: str, paths: list[str], room: int = TEXT_ROOM) -> str | None:
         """Return the text redacted and cut, None for None."""
         if not text:
             return text
         done, touched = redact_text(text, self.origin.rules, self.secrets)
         if touched:
             paths.append(f"${at}")
-        return cut_text(done)
+        return cut_text(done, room)
 
     def base(self, stamp: str | None, observed: str) -> tuple[str, dict[str, Any]]:
         """Return the time of a record and the fields all `data` begin with."""
@@ -104,4 +104,4 @@ def description(text: str | None, origin: Origin, secrets: tuple[str, ...]) -> t
     if not text:
         return text, False
     done, touched = redact_text(text, origin.rules, secrets)
-    return cut_text(done), touched
+    return cut_text(done, NOTE_ROOM), touched

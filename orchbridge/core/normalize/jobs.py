@@ -10,7 +10,7 @@ from orchbridge.core import times
 from orchbridge.core.facts import Job, JobEvent, StatusItem
 from orchbridge.core.normalize.context import Context, Origin, description
 from orchbridge.core.records import ERROR, INFO, JOB_EVENTS, JOBS, WARN, Record
-from orchbridge.core.size import RAW_MAX, cut_json, cut_text
+from orchbridge.core.size import NOTE_ROOM, RAW_MAX, cut_json, cut_text, text_size
 
 TERMINAL = frozenset({"finished", "failed", "stopped"})
 OUTCOMES = {"finished": "success", "stopped": "stopped"}
@@ -114,7 +114,7 @@ def event_record(  # one event in its place
         _lift(data, detail, failed=severity == ERROR)
     if late:
         data["late"] = True
-    ctx.seal_with_pe(data, pe, paths, beside=len(detail) + 6 * len(event.message or ""))
+    ctx.seal_with_pe(data, pe, paths, beside=len(detail) + text_size(data["message"] or ""))
     return Record(
         JOB_EVENTS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:job/{ctx.key}/event/{event.id}", kind, subject,
         time, observed, ctx.epoch, data, event.id, severity, ctx.correlation, ctx.origin.replay,
@@ -132,7 +132,10 @@ def _lift(data: dict[str, Any], detail: bytes, *, failed: bool) -> None:
     data["report_url"] = data["transaction_uuid"] = None
     if not failed and (len(detail) < 17 or (b"report-url" not in detail and b"transaction_uuid" not in detail)):
         return
-    value = msgspec.json.decode(detail)
+    try:
+        value = msgspec.json.decode(detail)
+    except msgspec.DecodeError:  # a number that no float can hold, such as 1e999
+        return
     if not isinstance(value, dict):
         return
     data["report_url"] = value.get("report-url")
@@ -147,14 +150,14 @@ def _error(detail: dict[str, Any]) -> dict[str, Any] | None:
     if error is None and "msg" in detail:
         error = detail
     if isinstance(error, str):
-        return {"kind": None, "message": error, "exit_code": None}
+        return {"kind": None, "message": cut_text(error, NOTE_ROOM), "exit_code": None}
     if not isinstance(error, dict):
         return None
     kind, message, details = error.get("kind"), error.get("msg"), error.get("details")
     code = details.get("exit_code", details.get("exitcode")) if isinstance(details, dict) else None
     return {
-        "kind": kind if isinstance(kind, str) else None,
-        "message": message if isinstance(message, str) else None,
+        "kind": cut_text(kind, NOTE_ROOM) if isinstance(kind, str) else None,
+        "message": cut_text(message, NOTE_ROOM) if isinstance(message, str) else None,
         "exit_code": code if isinstance(code, int) and not isinstance(code, bool) else None,
     }
 

@@ -10,6 +10,7 @@ from orchbridge.core import times
 from orchbridge.core.facts import Plan, PlanEvent
 from orchbridge.core.normalize.context import Context, Origin, description
 from orchbridge.core.records import ERROR, INFO, PLANS, WARN, Record
+from orchbridge.core.size import MESSAGE_ROOM, TEXT_ROOM, text_size
 
 TERMINAL = frozenset({"success", "failure"})
 STEPS = {
@@ -93,14 +94,15 @@ def event_record(  # one event
         kind, severity = "plan.message.v1", INFO
     elif event.type in ENDS:
         kind, severity = ENDS[event.type]
-    data["message"] = ctx.clean_text(event.message, ".message", paths)
     result = _result(ctx, event, paths)
+    room = MESSAGE_ROOM if result is None else TEXT_ROOM
+    data["message"] = ctx.clean_text(event.message, ".message", paths, room)
     data["result"] = None if result is None else msgspec.Raw(result)
     if late:
         data["late"] = True
     if cut:
         data["message_truncated"] = True  # the whole text could not be had
-    beside = len(result or b"") + 6 * len(event.message or "")
+    beside = len(result or b"") + text_size(data["message"] or "")
     ctx.seal_with_pe(data, ctx.redacted(event.raw, ".pe", paths), paths, beside=beside)
     return Record(
         PLANS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:plan/{ctx.key}/event/{name}", kind,
@@ -108,10 +110,18 @@ def event_record(  # one event
     )  # fmt: skip
 
 
+class _Details(msgspec.Struct):
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_RESULT = msgspec.json.Decoder(_Details)
+
+
 def _result(ctx: Context, event: PlanEvent, paths: list[str]) -> bytes | None:
     if event.type not in ENDS or event.details is None:
         return None
-    details = msgspec.json.decode(event.details)
-    if not isinstance(details, dict) or "result" not in details:
+    try:
+        result = _RESULT.decode(event.details).result
+    except msgspec.MsgspecError:  # no object
         return None
-    return ctx.clean(msgspec.json.encode(details["result"]), ".result", paths)
+    return None if isinstance(result, msgspec.UnsetType) else ctx.clean(bytes(result), ".result", paths)
