@@ -48,7 +48,14 @@ class Corrupt(OrchbridgeError):
 
 
 class SinkLost(OrchbridgeError):
-    """The outcome of a commit, or the claim itself, is uncertain."""
+    """The outcome of a commit, or the claim itself, is uncertain.
+
+    `contested` where another owner could be behind it, though nothing shows one.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", contested: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.contested = contested
 
 
 class Fenced(OrchbridgeError):

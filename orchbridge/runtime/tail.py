@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from orchbridge.core.errors import OrchbridgeError, SinkLost
+from orchbridge.core.errors import OrchbridgeError, Refused, SinkLost
 from orchbridge.core.pace import backoff
 from orchbridge.core.ports import Api, Lane, Sink, Stream, Watch
 from orchbridge.core.questions import Reply
@@ -16,6 +16,7 @@ from orchbridge.runtime.stop import Stop
 Failure = TypeVar("Failure", bound=OrchbridgeError)
 
 LOSS_FIRST_S, LOSS_LONGEST_S = 0.5, 15.0
+CONTESTS_MAX, CONTEST_S = 3, 60.0  # new claims for the same doubt, before it is left to a person
 LOOK_S = 0.5  # how often to see what else there is to ask while an answer that is due is on its way
 CLOCK_BACK_S = 2.0  # a smaller step only makes one pause that much longer
 
@@ -38,6 +39,7 @@ async def tail(stream: Stream, api: Api, worker: Worker) -> None:
     record or deliver it twice.
     """
     losses = 0
+    contests: list[float] = []
     stop, watch = worker.stop, worker.watch
     while not stop.asked:
         commits = [0]
@@ -53,9 +55,23 @@ async def tail(stream: Stream, api: Api, worker: Worker) -> None:
         except* SinkLost as lost:
             losses = 1 if commits[0] else losses + 1
             loss = first(lost)
+            contests = _contested(stream, loss, contests, worker.clock())
             pause = backoff(stream.id.name, losses, first_s=LOSS_FIRST_S, longest_s=LOSS_LONGEST_S)
             watch.stumbled(stream.id, loss, pause)
             await stop.rest(pause)
+
+
+def _contested(stream: Stream, loss: SinkLost, contests: list[float], now: float) -> list[float]:
+    """Return the recent contests; raise Refused where claiming again would only be a fight with another worker."""
+    recent = [at for at in contests if now - CONTEST_S < at <= now]
+    if not loss.contested:
+        return recent
+    if len(recent) >= CONTESTS_MAX:
+        raise Refused(
+            f"{stream.id.name} is contested: it was taken from us {len(recent) + 1} times within a minute",
+            hint="does another orchbridge run with the same group and source? stop one of them",
+        )
+    return [*recent, now]
 
 
 async def _laps(stream: Stream, state: object, lane: Lane, api: Api, worker: Worker, commits: list[int]) -> None:

@@ -207,3 +207,25 @@ async def test_carry_ends_quietly_when_asked_before_it_began() -> None:
     stage.stop.ask()
     await carry(Feed(JobStream(settings("jobs")), Orchestrator(Server())), stage.worker)
     assert stage.watch.told == []
+
+
+def test_a_stream_that_is_taken_from_us_again_and_again_is_left_to_a_person() -> None:
+    async def main() -> None:
+        api, stage = Orchestrator(Server([simple_job(1, 100)])), Stage()
+        claims = 0
+
+        async def taken(stream: StreamId, batch: Batch) -> None:
+            nonlocal claims
+            claims += 1
+            raise SinkLost("fenced, perhaps", contested=True)
+
+        stage.store.before = taken
+        async with stage.carrying(api):
+            refusal = await stage.watch.wait_for("parked")
+            assert "contested" in str(refusal)
+            assert claims == 4, "the claim and three new ones"
+            stage.store.before = None
+            await asyncio.sleep(100.0)
+        assert stage.certified == {"1": True}
+
+    live(main())

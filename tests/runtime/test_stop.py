@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.errors import SinkLost
+from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.ports import StreamId
 from orchbridge.runtime.bridge import Feed, carry, carry_all
 from orchbridge.runtime.stop import Stop, obeying_signals
@@ -136,3 +140,35 @@ async def test_a_stop_that_takes_too_long_is_cut() -> None:
             os.kill(os.getpid(), signal.SIGINT)
             await asyncio.Event().wait()
     assert stop.asked
+
+
+class Silent(MemorySink):
+    """A sink whose broker accepts and never answers: `open` or `claim` waits for ever."""
+
+    def __init__(self, *, opens: bool) -> None:
+        super().__init__(MemoryStore())
+        self._opens = opens
+
+    async def open(self, streams: Sequence[StreamId]) -> None:
+        if not self._opens:
+            await asyncio.Event().wait()
+
+    @contextlib.asynccontextmanager
+    async def claim(self, stream: StreamId) -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield None
+
+
+@pytest.mark.parametrize("opens", [True, False], ids=["claiming", "opening"])
+def test_a_silent_sink_does_not_delay_a_stop(opens: bool) -> None:
+    async def main() -> None:
+        api, stage = Orchestrator(Server([])), Stage(sink=Silent(opens=opens))
+        feeds = [Feed(JobStream(settings("jobs")), api)]
+        async with asyncio.timeout(20.0), asyncio.TaskGroup() as group:
+            group.create_task(carry_all(feeds, stage.worker))
+            await asyncio.sleep(5.0)
+            stage.stop.ask()
+            since = clock()
+        assert clock() - since < 0.1
+
+    live(main())

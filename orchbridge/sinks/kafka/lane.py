@@ -197,6 +197,8 @@ class KafkaLane:
                 return self._lost(silence, "was cut off, and who did it cannot be read")
             if self._owner is not None and stamp is not None and stamp not in {self._owner, own}:
                 return Fenced(f"{self._stream.name} is carried by {stamp} now")
+            loss = self._lost(error, "the outcome of its last commit is unknown")
+            return SinkLost(str(loss), hint=loss.hint, contested=True) if isinstance(loss, SinkLost) else loss
         return refused or self._lost(error, "the outcome of its last commit is unknown")
 
     def _lost(self, error: BaseException, what: str) -> OrchbridgeError:
