@@ -20,7 +20,7 @@ from orchbridge.runtime.stop import Stop, obeying_signals
 from orchbridge.sinks.memory import MemorySink, MemoryStore
 from tests.core.live import settings
 from tests.core.server import Server, simple_job
-from tests.runtime.stage import JobStream, Orchestrator, Stage
+from tests.runtime.stage import Orchestrator, Stage
 from tests.runtime.virtual import clock, live
 
 
