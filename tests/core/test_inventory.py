@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchbridge.core.facts import Connection
 from orchbridge.core.inventory.stream import InventoryStream
-from orchbridge.core.questions import Inventory, InventoryOf, Trouble
+from orchbridge.core.questions import Inventory, InventoryOf, Page, Trouble
 from orchbridge.core.records import NODE_STATE
 from tests.core.live import Life, settings
 from tests.core.server import Server
@@ -119,6 +119,19 @@ def test_a_server_that_cannot_be_asked_by_name_is_believed_after_two_lists() -> 
     life.until(15.0)
     assert changes(life) == []
     life.until(25.0)
+    assert len(changes(life)) == 1
+
+
+def test_a_node_left_out_of_every_answer_is_lost_in_the_end() -> None:
+    world = server("a.test", "b.test")
+    answer = world.answer
+    world.answer = lambda q, now: Page(()) if isinstance(q, InventoryOf) else answer(q, now)  # type: ignore[method-assign]
+    life = life_of(world)
+    life.until(5.0)
+    del world.inventory["a.test"]
+    life.until(35.0)
+    assert changes(life) == []
+    life.until(60.0)
     assert len(changes(life)) == 1
 
 

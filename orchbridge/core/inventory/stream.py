@@ -214,9 +214,9 @@ def _named(work: Work, question: InventoryOf, answer: Answer) -> None:
         if name in rows:
             doubts.pop(name, None)
             work.present(rows[name])
-        elif told is None or name in told:
-            doubts[name] = doubts.get(name, 0) + 1
-            if doubts[name] >= CONFIRMATIONS:
+        else:  # a name that the answer leaves out says less than one it calls disconnected
+            doubts[name] = doubts.get(name, 0) + (1 if told is not None and name not in told else 2)
+            if doubts[name] >= 2 * CONFIRMATIONS:
                 del doubts[name]
                 work.absent(name, CONFIRMATIONS)
     work.state = replace(work.state, doubts=doubts)

@@ -23,7 +23,7 @@ replace = msgspec.structs.replace
 class InventoryState(msgspec.Struct, frozen=True):
     """An inventory stream between two folds; `nodes` is never changed in place.
 
-    doubts     certname -> polls in a row that confirmed it as gone
+    doubts     certname -> polls in a row that confirmed it as gone, in halves: a silent one counts half
     unsure     certnames missing from the newest list, to be asked about by name
     guarded    the newest list was empty: nothing is believed before the broker is known to be well
     absent     this server has no inventory, as far as it was asked
