@@ -19,6 +19,9 @@ MEBIBYTE = 1024 * 1024
 ROOT = "/orchestrator/v1"
 
 
+HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"orchbridge/{__version__}"}
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Access:
     """Everything needed to talk to one source. Its repr shows no secret.
@@ -124,25 +127,34 @@ def ssl_context(access: Access) -> ssl.SSLContext:
 
 
 def http_client(access: Access) -> httpx.AsyncClient:
-    """Return a connection pool for this source: verified, no redirects, nothing taken from the environment."""
+    """Return a client for a few requests to this source: verified, no redirects, nothing taken from the environment."""
+    return httpx.AsyncClient(
+        base_url=base_url(access), transport=connection(access, context(access)), trust_env=False,
+        follow_redirects=False, timeout=timeouts(access), headers=HEADERS,
+    )  # fmt: skip
+
+
+def context(access: Access) -> ssl.SSLContext:
+    """Return the TLS context; without TLS there is nothing to load, and a bare context trusts nobody."""
+    return ssl_context(access) if base_url(access).startswith("https") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def timeouts(access: Access) -> httpx.Timeout:
+    """Return the limits of the steps of one request."""
+    return httpx.Timeout(connect=access.connect_s, read=access.read_s, write=access.write_s, pool=access.pool_s)
+
+
+def connection(access: Access, trust: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+    """Return one connection, made when it is first used, kept alive and made anew when it is gone.
+
+    httpx examines every connection of a pool at every request and costs more the more there are,
+    so we keep several pools of one.
+    """
     for name in ("httpx", "httpcore"):
         # They log every request, and at debug the answer's headers, which may echo the token.
         logging.getLogger(name).setLevel(logging.WARNING)
-    base = base_url(access)
-    # Without TLS there is nothing to load; a bare context trusts nobody, should one ever be needed.
-    context = ssl_context(access) if base.startswith("https") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return httpx.AsyncClient(
-        base_url=base,
-        verify=context,
-        trust_env=False,
-        proxy=_proxy(access),
-        follow_redirects=False,
-        timeout=httpx.Timeout(connect=access.connect_s, read=access.read_s, write=access.write_s, pool=access.pool_s),
-        limits=httpx.Limits(
-            max_connections=access.concurrency, max_keepalive_connections=access.concurrency, keepalive_expiry=20.0
-        ),
-        headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"orchbridge/{__version__}"},
-    )
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=20.0)
+    return httpx.AsyncHTTPTransport(verify=trust, trust_env=False, proxy=_proxy(access), limits=limits)
 
 
 def _proxy(access: Access) -> httpx.Proxy | None:

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
 
 from orchbridge.core.questions import Answer, BrokerStatus, Health, Question, Trouble
 from orchbridge.orchestrator import wire
-from orchbridge.orchestrator.access import Access
+from orchbridge.orchestrator.access import HEADERS, Access, base_url, timeouts
 from orchbridge.orchestrator.body import Body
 from orchbridge.orchestrator.budget import Budget
 from orchbridge.orchestrator.failures import Denial, failure
@@ -54,6 +55,8 @@ class Exchange:
         self._pool = pool
         self._observe = observe
         self._large = asyncio.Lock()
+        self._base = ""
+        self._timeouts = timeouts(access).as_dict()
         self.budget = Budget(access.requests_per_s)
 
     async def once(
@@ -67,7 +70,7 @@ class Exchange:
         await self.budget.take()
         started, code, count = time.monotonic(), "", 0
         try:
-            async with self._pool.use() as http, aclosing(await self._sent(http, request, params)) as response:
+            async with self._pool.use() as line, aclosing(await self._sent(line, request, params)) as response:
                 code = str(response.status_code)
                 body = Body(response, self._access.body_bytes_max)
                 try:
@@ -87,12 +90,19 @@ class Exchange:
                 seconds = time.monotonic() - started
                 self._observe(Asked(self._access.name, request.endpoint, code, seconds, count))
 
-    async def _sent(self, http: httpx.AsyncClient, request: Request, params: Params) -> httpx.Response:
-        built = http.build_request(request.method, request.path, params=params, content=request.body)
+    async def _sent(self, line: httpx.AsyncHTTPTransport, request: Request, params: Params) -> httpx.Response:
+        """Send without the layers of httpx for cookies, redirects and defaults: they cost more than the sending."""
+        self._base = self._base or base_url(self._access)
+        url = f"{self._base}{request.path}"
+        if params:
+            url = f"{url}?{urlencode(params)}"
+        built = httpx.Request(
+            request.method, url, headers=HEADERS, content=request.body, extensions={"timeout": self._timeouts}
+        )
         if request.body is not None:
             built.headers["Content-Type"] = "application/json"
         self._token.sign(built.headers)
-        return await http.send(built, stream=True)
+        return await line.handle_async_request(built)
 
     async def _read(
         self, question: Question, response: httpx.Response, body: Body, deadline: asyncio.Timeout
