@@ -37,6 +37,14 @@ class Recalled(msgspec.Struct, frozen=True):
     value: bytes | None
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """A cursor document as it lies in a sink; `written` in Unix seconds, None where the sink does not know."""
+
+    key: str
+    value: bytes
+    written: float | None = None
+
+
 class Codec(Protocol):
     """Records to transport messages and back; `cli` chooses it, sinks only use it."""
 
@@ -86,6 +94,13 @@ class Sink(Protocol):
 
     async def check(self, streams: Sequence[StreamId]) -> Iterable[Finding]:
         """Look at everything without changing anything (no topic created, nobody fenced)."""
+
+    async def kept(self) -> Sequence[Kept]:
+        """Return the documents of every stream as last committed by anybody, changing nothing; raise SinkLost,
+        Refused or Corrupt where that cannot be read."""
+
+    async def owner(self, stream: StreamId) -> str | None:
+        """Return who carries the stream now, as far as the sink can tell, None for nobody; disturbs nobody."""
 
 
 class Api(Protocol):

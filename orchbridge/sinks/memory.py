@@ -11,7 +11,7 @@ import msgspec
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.errors import Fenced, SinkLost
-from orchbridge.core.ports import Codec, Finding, Recalled, StreamId
+from orchbridge.core.ports import Codec, Finding, Kept, Recalled, StreamId
 from orchbridge.core.records import Message, Record
 from orchbridge.sinks.needs import Quarantine, encode, of_stream
 
@@ -25,13 +25,15 @@ class MemoryStore:
 
     `before` is awaited before a commit takes effect and `after` once it has; whatever they raise
     (SinkLost, a crash of the test's own) comes out of the commit, so a test can lose a batch,
-    lose only the answer, hold a commit up or die on either side of it.
+    lose only the answer, hold a commit up or die on either side of it. `carried` tells the newest
+    claim of each stream that is still open.
     """
 
     records: list[Record] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     documents: dict[str, bytes] = field(default_factory=dict)
     claims: dict[str, int] = field(default_factory=dict)
+    carried: dict[str, int] = field(default_factory=dict)
     commits: int = 0
     before: Hook | None = None
     after: Hook | None = None
@@ -59,12 +61,14 @@ class MemorySink:
     async def claim(self, stream: StreamId) -> AsyncIterator[MemoryLane]:
         """Fence older owners, in this process or of an earlier sink on the same store."""
         claim = self._store.claims.get(stream.name, 0) + 1
-        self._store.claims[stream.name] = claim
+        self._store.claims[stream.name] = self._store.carried[stream.name] = claim
         lane = MemoryLane(self._store, self._messages, stream, claim)
         try:
             yield lane
         finally:
             lane.dead = True
+            if self._store.carried.get(stream.name) == claim:
+                del self._store.carried[stream.name]
 
     def _messages(self, batch: Batch) -> list[Message]:
         if self._codec is None:
@@ -77,6 +81,14 @@ class MemorySink:
     async def check(self, streams: Sequence[StreamId]) -> Iterable[Finding]:  # noqa: ARG002 - the port's signature
         """Nothing can be wrong, but that it does not last."""
         return (Finding("memory", "warning", "records end with the process", "use another sink to keep them"),)
+
+    async def kept(self) -> Sequence[Kept]:
+        """Return every document in the store."""
+        return [Kept(key, value) for key, value in self._store.documents.items()]
+
+    async def owner(self, stream: StreamId) -> str | None:
+        """Return "this process" while a lane is open whose claim is the newest."""
+        return "this process" if stream.name in self._store.carried else None
 
 
 class MemoryLane:

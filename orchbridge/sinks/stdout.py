@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.errors import OrchbridgeError, Refused, SinkLost
-from orchbridge.core.ports import Codec, Finding, Recalled, StreamId
+from orchbridge.core.ports import Codec, Finding, Kept, Recalled, StreamId
 from orchbridge.sinks.needs import Quarantine, encode
 
 
@@ -48,6 +48,14 @@ class StdoutSink:
         """Say what a user may not expect."""
         hint = "use the kafka or jsonl sink where nothing may be lost or repeated"
         return (Finding("stdout", "warning", "this sink remembers nothing from run to run", hint),)
+
+    async def kept(self) -> Sequence[Kept]:
+        """Return nothing: what was written is gone."""
+        return ()
+
+    async def owner(self, stream: StreamId) -> str | None:  # noqa: ARG002 - the port's signature
+        """Return None: nobody can own what keeps nothing."""
+        return None
 
     async def write(self, batch: Batch) -> None:
         """Write the batch's records; raise Refused where nobody reads any more."""

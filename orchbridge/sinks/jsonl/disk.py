@@ -6,12 +6,14 @@ import contextlib
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from orchbridge.core.errors import OrchbridgeError, Refused, SinkLost
 
 LOCK = ".lock"
+PROBES, PROBE_S = 10, 0.02
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
@@ -20,7 +22,7 @@ def lock(directory: Path) -> int:
     """Return a descriptor that holds the directory until it is closed; raise Refused where another holds it."""
     descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(descriptor)
     except BlockingIOError:
         os.close(descriptor)
         raise Refused(
@@ -30,6 +32,21 @@ def lock(directory: Path) -> int:
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
     return descriptor
+
+
+def _take(descriptor: int) -> None:
+    """Take the lock; somebody who only looks who has it (`locked`) holds it for an instant and must not stop us."""
+    for _ in range(PROBES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(PROBE_S)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def owner(directory: Path) -> str | None:
+    """Return `process <id>` of who writes to the directory now, None for nobody."""
+    return f"process {holder(directory)}" if locked(directory) else None
 
 
 def locked(directory: Path) -> bool:
@@ -100,11 +117,11 @@ def sync(directory: Path) -> None:
         os.close(descriptor)
 
 
-def trouble(error: OSError, directory: Path) -> OrchbridgeError:
+def trouble(error: OSError, directory: Path, verb: str = "write to") -> OrchbridgeError:
     """Return what the system's error means for the sink."""
-    message = f"cannot write to {directory}: {error}"
+    message = f"cannot {verb} {directory}: {error}"
     if error.errno in _FORBIDDEN:
-        return Refused(message, hint=f"let the user of orchbridge write to {directory}")
+        return Refused(message, hint=f"let the user of orchbridge {verb} {directory}")
     if error.errno in _FULL:
         return SinkLost(message, hint="free some space; orchbridge goes on by itself")
     return SinkLost(message, hint="look at the disk and the system's log; orchbridge tries again by itself")

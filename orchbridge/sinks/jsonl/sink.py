@@ -13,9 +13,9 @@ from typing import ParamSpec, TypeVar
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.errors import SinkLost
-from orchbridge.core.ports import Codec, Finding, Recalled, StreamId
+from orchbridge.core.ports import Codec, Finding, Kept, Recalled, StreamId
 from orchbridge.core.records import COMPACTED
-from orchbridge.sinks.jsonl import ledger
+from orchbridge.sinks.jsonl import disk, ledger
 from orchbridge.sinks.jsonl.inspection import inspect
 from orchbridge.sinks.jsonl.store import Store
 from orchbridge.sinks.needs import Quarantine, encode, of_stream, topics
@@ -77,10 +77,26 @@ class JsonlSink:
 
     async def peek(self, stream: StreamId) -> list[Recalled]:
         """Return the stream's documents as last committed by anybody, without claiming anything."""
-        path = Path(self._settings.directory) / ledger.NAME
-        content = await self._run(lambda: path.read_bytes() if path.exists() else b"")
+        return [Recalled("cursor", one.key, one.value) for one in await self.kept() if of_stream(stream, one.key)]
+
+    async def kept(self) -> Sequence[Kept]:
+        """Return every stream's documents; which of them was written when, one file for all does not tell."""
+        directory = Path(self._settings.directory)
+        path = directory / ledger.NAME
+        try:
+            content = await self._run(lambda: path.read_bytes() if path.exists() else b"")
+        except OSError as error:
+            raise disk.trouble(error, directory, "read") from error
         documents = ledger.decode(content, str(path)).documents if content else {}
-        return [Recalled("cursor", key, value) for key, value in documents.items() if of_stream(stream, key)]
+        return [Kept(key, value) for key, value in documents.items()]
+
+    async def owner(self, stream: StreamId) -> str | None:  # noqa: ARG002 - one lock is for all streams
+        """Return the process that holds the directory, which carries all its streams."""
+        directory = Path(self._settings.directory)
+        try:
+            return await self._run(lambda: disk.owner(directory))
+        except OSError as error:
+            raise disk.trouble(error, directory, "read") from error
 
     async def _recall(self, stream: StreamId, channels: tuple[str, ...]) -> AsyncIterator[Recalled]:
         for key, value in await self._run(self._store.documents, stream.name):

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
-from orchbridge.core.errors import ConfigError, Refused, SinkLost
-from orchbridge.core.ports import Codec, Finding, Recalled, StreamId
-from orchbridge.sinks.kafka import admin
+from orchbridge.core.errors import ConfigError, OrchbridgeError, Refused, SinkLost
+from orchbridge.core.ports import Codec, Finding, Kept, Recalled, StreamId
+from orchbridge.sinks.kafka import admin, owners
 from orchbridge.sinks.kafka.clients import Clients
 from orchbridge.sinks.kafka.errors import DOUBT, meaning
 from orchbridge.sinks.kafka.fitting import Fitting
@@ -96,6 +96,29 @@ class KafkaSink:
             what = f"the memory of {stream.name} cannot be read"
             raise meaning(error, f"stream {stream.name}") or lost(error, what) from error
         return list(found.values())
+
+    async def kept(self) -> Sequence[Kept]:
+        """Return every stream's documents, without a claim; no topic comes into being by asking."""
+        settings = self._settings
+        try:
+            return await owners.kept(self._clients, settings.cursor_topic, settings.recall_stall_s)
+        except DOUBT as error:
+            raise self._silence(error, f"topic {settings.cursor_topic} cannot be read") from error
+
+    async def owner(self, stream: StreamId) -> str | None:
+        """Return the member of our consumer group that was assigned the stream's partition."""
+        settings = self._settings
+        try:
+            async with asyncio.timeout(settings.claim_limit_s):
+                return await owners.owner(self._clients, settings, stream)
+        except DOUBT as error:
+            raise self._silence(error, f"who carries {stream.name} cannot be learnt") from error
+
+    def _silence(self, error: BaseException, what: str) -> OrchbridgeError:
+        found = meaning(error, f"Kafka at {self._settings.bootstrap_servers}")
+        return found or SinkLost(
+            f"{what}: {error or type(error).__name__}", hint="look at bootstrap_servers and the brokers"
+        )
 
     def _memory(self, stream: StreamId) -> Memory:
         return Memory(stream, self._settings, self._clients, self._codec)
