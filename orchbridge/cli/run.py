@@ -94,7 +94,8 @@ async def bridge(
             watched.append(Watched(source.name, host, intervals, clients[source.name].budget_left))
         watch = OpsWatch(watched, metrics, wiring.viewer(streams), version=__version__, clock=time.time)
         heard = watch if through is None else through(watch)
-        worker = Worker(name or worker_name(), sink, stop, heard, time.time)
+        hearts = wiring.hearts_of(settings, streams)
+        worker = Worker(name or worker_name(), sink, stop, heard, time.time, hearts=hearts)
         app = application(watch.status, metrics)
         async with serving(app, settings.http.host, settings.http.port) as port:
             address = f"http://{settings.http.listen.rpartition(':')[0]}:{port}/"

@@ -29,6 +29,7 @@ from orchbridge.orchestrator.access import Access
 from orchbridge.orchestrator.client import Client
 from orchbridge.orchestrator.exchange import Asked
 from orchbridge.runtime.bridge import Feed
+from orchbridge.runtime.heart import Hearts
 
 if TYPE_CHECKING:
     from orchbridge.sinks.kafka import KafkaSettings
@@ -192,3 +193,10 @@ def viewer(streams: Mapping[str, list[Tail]]) -> Callable[[StreamId, Any], Strea
         return found
 
     return view
+
+
+def hearts_of(settings: Settings, streams: Mapping[str, list[Tail]]) -> Hearts:
+    """Return how the streams beat: not at all where the sink keeps no memory, for nobody could tell whose they are."""
+    lasting = not isinstance(settings.sink, Stdout)
+    intervals = {source.name: source.heartbeat_interval_s for source in settings.sources if lasting}
+    return Hearts(intervals, viewer(streams), __version__)

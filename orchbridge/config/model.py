@@ -72,6 +72,7 @@ class Source(Section):
     streams: tuple[str, ...] = Field(default=("jobs", "plans", "inventory"), min_length=1)
     poll_interval_s: float = Field(default=2.0, gt=0, le=3600)
     inventory_interval_s: float = Field(default=30.0, gt=0, le=86_400)
+    heartbeat_interval_s: float = Field(default=60.0, ge=0, le=86_400)
     concurrency: int = Field(default=8, ge=1, le=64)
     requests_per_s: float = Field(default=50.0, gt=0, le=1000)
     timeout_s: float = Field(default=30.0, gt=0, le=600)

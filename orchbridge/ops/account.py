@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from orchbridge.core import times
-from orchbridge.core.records import COMPACTED, QUARANTINE, Record
+from orchbridge.core.records import COMPACTED, HEARTBEAT, QUARANTINE, Record
 from orchbridge.ops.catalogue import OUTCOMES, PLAN_OUTCOMES
 from orchbridge.ops.metrics import Metrics
 
+NOT_PE = COMPACTED | {HEARTBEAT}  # neither says when something happened at PE
 VALUES_MAX = 100  # of one label of one source; the rest is "other"
 
 _NODE_RESULTS = {f"job.node.{result}.v1": result for result in ("finished", "failed", "errored", "skipped")}
@@ -81,7 +82,7 @@ class Account:
         for channel, count in Counter(record.channel for record in records).items():
             metrics.add("orchbridge_records_committed_total", *where, channel, by=count)
         live = [record for record in records if not record.replay]
-        for time, count in Counter(record.time for record in live if record.channel not in COMPACTED).items():
+        for time, count in Counter(record.time for record in live if record.channel not in NOT_PE).items():
             moment = times.seconds(time)
             if moment is not None:
                 delay = max(0.0, now - moment)

@@ -30,10 +30,11 @@ TROUBLES = (
 NOTICES = (
     "source_reset", "gap", "pruned_unread", "backfill_started", "backfill_done", "parked", "resumed", "oversize",
 )  # fmt: skip
+_ALWAYS = (records.QUARANTINE, records.NOTICES, records.HEARTBEAT)
 CHANNELS = {
-    "jobs": (records.JOBS, records.JOB_EVENTS, records.JOB_STATE, records.QUARANTINE, records.NOTICES),
-    "plans": (records.PLANS, records.QUARANTINE, records.NOTICES),
-    "inventory": (records.REACHABILITY, records.NODE_STATE, records.QUARANTINE, records.NOTICES),
+    "jobs": (records.JOBS, records.JOB_EVENTS, records.JOB_STATE, *_ALWAYS),
+    "plans": (records.PLANS, *_ALWAYS),
+    "inventory": (records.REACHABILITY, records.NODE_STATE, *_ALWAYS),
 }
 
 

@@ -7,9 +7,10 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 
 from orchbridge.core.errors import Denied
-from orchbridge.core.ports import Api
+from orchbridge.core.ports import Api, StreamId
 from orchbridge.core.questions import Page, Question, Reply, subject
 from orchbridge.runtime.stop import Stop
+from orchbridge.runtime.trail import UNJUDGED, Trail
 
 UNDER_WAY_MAX = 24
 WAITING_BYTES_MAX = 8 * 1024 * 1024  # of answers not folded yet; what is under way comes on top
@@ -18,8 +19,11 @@ WAITING_BYTES_MAX = 8 * 1024 * 1024  # of answers not folded yet; what is under 
 class Asking:
     """The questions of one claim. A slow answer holds up nobody but its own subject."""
 
-    def __init__(self, api: Api, group: asyncio.TaskGroup, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, api: Api, group: asyncio.TaskGroup, clock: Callable[[], float], stream: StreamId, trail: Trail = UNJUDGED
+    ) -> None:
         self._api, self._group, self._clock = api, group, clock
+        self._stream, self._trail = stream, trail
         self._under_way: dict[tuple[str, object], asyncio.Task[None]] = {}
         self._replies: list[Reply] = []
         self._denied: Denied | None = None
@@ -43,6 +47,7 @@ class Asking:
 
     async def _answer(self, question: Question, about: tuple[str, object]) -> None:
         asked_at = self._clock()
+        self._trail.asked(self._stream, about)
         try:
             answer = await self._api.answer(question)
             self._replies.append(Reply(question, answer, asked_at, self._clock()))
@@ -50,6 +55,7 @@ class Asking:
             self._denied = denied  # raised where no commit can be torn by it
         finally:
             del self._under_way[about]
+            self._trail.answered(self._stream, about)
             self._news.set()
 
     async def some(self, seconds: float, stop: Stop) -> tuple[Reply, ...]:

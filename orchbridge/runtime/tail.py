@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
+from orchbridge.core.batch import Batch
 from orchbridge.core.errors import OrchbridgeError, Refused, SinkLost
+from orchbridge.core.normalize.heartbeats import Claim
 from orchbridge.core.pace import backoff
 from orchbridge.core.ports import Api, Lane, Sink, Stream, Watch
 from orchbridge.core.questions import Reply
 from orchbridge.runtime.asking import Asking
+from orchbridge.runtime.heart import SILENT, Heart, Hearts
 from orchbridge.runtime.stop import Stop
+from orchbridge.runtime.trail import UNJUDGED, Trail
 
 Failure = TypeVar("Failure", bound=OrchbridgeError)
 
@@ -22,13 +26,18 @@ CLOCK_BACK_S = 2.0  # a smaller step only makes one pause that much longer
 
 
 class Worker(NamedTuple):
-    """What all tails of one process share: who we are, where to, when to stop, who watches, what time it is."""
+    """What all tails of one process share: who we are, where to, when to stop, who watches, what time it is.
+
+    `trail` is told what each tail is in the middle of, `hearts` say how often it sends heartbeats.
+    """
 
     name: str
     sink: Sink
     stop: Stop
     watch: Watch
     clock: Callable[[], float]
+    trail: Trail = UNJUDGED
+    hearts: Hearts = SILENT
 
 
 async def tail(stream: Stream, api: Api, worker: Worker) -> None:
@@ -40,25 +49,32 @@ async def tail(stream: Stream, api: Api, worker: Worker) -> None:
     """
     losses = 0
     contests: list[float] = []
-    stop, watch = worker.stop, worker.watch
+    stop, watch, trail = worker.stop, worker.watch, worker.trail
     while not stop.asked:
         commits = [0]
+        number = trail.claim(stream.id)
         try:
             async with stop.cutting() as begun, worker.sink.claim(stream.id) as lane:  # fence older owners first,
+                trail.begin(stream.id, "recall")
                 recall = stream.recall(worker.name)  # then read what they left
                 async for document in lane.recall(stream.channels):
                     recall.learn(document)
+                    trail.begin(stream.id, "recall")
                 state = recall.state()
                 begun()
                 watch.claimed(stream.id, state)
-                await _laps(stream, state, lane, api, worker, commits)
+                heart = Heart(Claim(worker.name, number, stream.id, worker.clock()), worker.hearts)
+                await _laps(stream, state, lane, api, worker, heart, commits)
         except* SinkLost as lost:
             losses = 1 if commits[0] else losses + 1
             loss = first(lost)
             contests = _contested(stream, loss, contests, worker.clock())
             pause = backoff(stream.id.name, losses, first_s=LOSS_FIRST_S, longest_s=LOSS_LONGEST_S)
             watch.stumbled(stream.id, loss, pause)
+            trail.begin(stream.id, "rest", pause)
             await stop.rest(pause)
+        finally:
+            trail.end(stream.id)
 
 
 def _contested(stream: Stream, loss: SinkLost, contests: list[float], now: float) -> list[float]:
@@ -74,31 +90,39 @@ def _contested(stream: Stream, loss: SinkLost, contests: list[float], now: float
     return [*recent, now]
 
 
-async def _laps(stream: Stream, state: object, lane: Lane, api: Api, worker: Worker, commits: list[int]) -> None:
+async def _laps(
+    stream: Stream, state: object, lane: Lane, api: Api, worker: Worker, heart: Heart, commits: list[int]
+) -> None:
     """Ask, fold, commit, until asked to stop; questions of the next lap travel while this one is committed."""
-    stop, watch, clock = worker.stop, worker.watch, worker.clock
+    stop, watch, clock, trail = worker.stop, worker.watch, worker.clock, worker.trail
     replies: tuple[Reply, ...] = ()
     now = clock()
     async with asyncio.TaskGroup() as group:
-        asking = Asking(api, group, clock)
+        asking = Asking(api, group, clock, stream.id, trail)
         while not stop.asked:
             now = _onward(now, clock())
             asking.ask(stream.ask(state, now), replies)
             if not replies:
-                replies = await asking.some(stream.due(state, now) or LOOK_S, stop)
-            if stop.asked or not replies:
+                wait_s = min(stream.due(state, now) or LOOK_S, heart.alone_s(now))
+                trail.begin(stream.id, "wait", wait_s)
+                replies = await asking.some(wait_s, stop)
+            if stop.asked:
                 continue
             now = _onward(now, clock())
-            batch = stream.fold(state, replies, now)
+            folded = stream.fold(state, replies, now) if replies else Batch((), {}, state)
+            batch = heart.within(folded, now)
             for subject, trouble in batch.troubles:
                 watch.troubled(stream.id, subject, trouble)
             if not batch.empty:
                 asking.ask(stream.ask(batch.state, now), batch.left)
+                trail.begin(stream.id, "commit")
                 await lane.commit(batch)  # records and memory, or neither
-                commits[0] += 1
+                commits[0] += not folded.empty  # a heartbeat that arrives says nothing about what did not
+                heart.committed(batch, now)
                 watch.committed(stream.id, batch, clock() - now)
+            if replies:
+                watch.lapped(stream.id, folded, now)
             state, replies = batch.state, batch.left  # moves only once it is true
-            watch.lapped(stream.id, batch, now)
         asking.cancel()
 
 

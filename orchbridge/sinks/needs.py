@@ -9,6 +9,7 @@ import msgspec
 
 from orchbridge.core.ports import Codec, StreamId
 from orchbridge.core.records import (
+    HEARTBEAT,
     JOB_EVENTS,
     JOB_STATE,
     JOBS,
@@ -25,7 +26,7 @@ Quarantine: TypeAlias = Callable[[Record, str], Record]
 
 _ASCII_MAX = 16_000
 
-_ALWAYS = (QUARANTINE, NOTICES)
+_ALWAYS = (QUARANTINE, NOTICES, HEARTBEAT)
 _JOBS = (JOBS, JOB_EVENTS, JOB_STATE, *_ALWAYS)
 _BY_KIND = {
     "jobs": _JOBS,

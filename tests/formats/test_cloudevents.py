@@ -13,7 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchbridge.core.errors import Corrupt
+from orchbridge.core.normalize.heartbeats import Claim, heartbeat
+from orchbridge.core.ports import StreamId
 from orchbridge.core.records import CHANNELS, COMPACTED, ERROR, JOB_EVENTS, JOBS, NODE_STATE, Message, Record
+from orchbridge.core.view import StreamView
 from orchbridge.formats.cloudevents import BinaryCodec, StructuredCodec, schema
 
 OBSERVED = "2026-05-05T19:50:09.250Z"
@@ -60,6 +63,10 @@ RECORDS = {
         data=None,
     ),
 }
+RECORDS["heartbeat"] = heartbeat(
+    Claim("pe-bridge-1-77-0a1b2c3d", 3, StreamId("prod", "jobs"), 1_778_010_000.0), 2, 17,
+    StreamView(position=352, epoch="e1"), "0.1.0", 1_778_010_609.25,
+)  # fmt: skip
 DOCUMENT = msgspec.structs.replace(RECORDS["node_gone"], data={"node": "web01.example.com", "connected": True})
 
 
@@ -115,12 +122,12 @@ def test_structured_golden(name: str) -> None:
     assert (message.topic, message.timestamp_ms) == (GOLDEN[name]["topic"], GOLDEN[name]["timestamp_ms"])
 
 
-@pytest.mark.parametrize("name", ["node_failed", "replayed_state"])
+@pytest.mark.parametrize("name", ["node_failed", "replayed_state", "heartbeat"])
 def test_both_modes_say_the_same(name: str) -> None:
     assert attributes(binary().encode(RECORDS[name])) == attributes(structured().encode(RECORDS[name]))
 
 
-@pytest.mark.parametrize("name", ["node_failed", "replayed_state"])
+@pytest.mark.parametrize("name", ["node_failed", "replayed_state", "heartbeat"])
 def test_attribute_names_follow_the_standard(name: str) -> None:
     event = attributes(structured().encode(RECORDS[name]))
     assert {"id", "source", "specversion", "type"} <= event.keys()

@@ -12,8 +12,10 @@ from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.ports import Sink, Stream
 from orchbridge.core.questions import Answer, Question
 from orchbridge.runtime.bridge import Feed, carry
+from orchbridge.runtime.heart import SILENT, Hearts
 from orchbridge.runtime.stop import Stop
 from orchbridge.runtime.tail import Worker
+from orchbridge.runtime.trail import UNJUDGED, Trail
 from orchbridge.sinks.memory import MemorySink, MemoryStore
 from tests.core.live import settings
 from tests.core.server import Server
@@ -60,11 +62,17 @@ class Stage:
     """One worker over one memory, for any number of streams."""
 
     def __init__(
-        self, store: MemoryStore | None = None, *, sink: Sink | None = None, clock_: Callable[[], float] = clock
+        self,
+        store: MemoryStore | None = None,
+        *,
+        sink: Sink | None = None,
+        clock_: Callable[[], float] = clock,
+        trail: Trail = UNJUDGED,
+        hearts: Hearts = SILENT,
     ) -> None:
         self.store = store if store is not None else MemoryStore()
         self.stop, self.watch = Stop(), Watching()
-        self.worker = Worker("w1", sink or MemorySink(self.store), self.stop, self.watch, clock_)
+        self.worker = Worker("w1", sink or MemorySink(self.store), self.stop, self.watch, clock_, trail, hearts)
 
     @contextlib.asynccontextmanager
     async def carrying(self, api: Orchestrator, *streams: Stream) -> AsyncIterator[asyncio.Task[None]]:

@@ -63,7 +63,7 @@ async def test_missing_topics_are_made_as_the_design_says(place: KafkaPlace) -> 
         f"{place.prefix}.{name}": count
         for name, count in {
             "cursors": 48, "prod.jobs": 3, "prod.job-events": 3, "prod.job-state": 3, "prod.quarantine": 3,
-            "prod.notices": 3, "prod.reachability": 3, "prod.node-state": 3,
+            "prod.notices": 3, "prod.heartbeat": 1, "prod.reachability": 3, "prod.node-state": 3,
         }.items()
     }  # fmt: skip
     found = await configs(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchbridge.core.ports import Codec, Finding, StreamId
-from orchbridge.core.records import COMPACTED, NODE_STATE
+from orchbridge.core.records import COMPACTED, HEARTBEAT, NODE_STATE
 from orchbridge.sinks import needs
 from orchbridge.sinks.kafka.settings import CURSOR_PARTITIONS, DAY_MS, KafkaSettings
 
@@ -49,12 +49,15 @@ def required(streams: Iterable[StreamId], codec: Codec, settings: KafkaSettings)
     cursors = {"cleanup.policy": "compact", **_SMALL_SEGMENTS}
     found = [Need(settings.cursor_topic, CURSORS, CURSOR_PARTITIONS, cursors)]
     for topic, channel in needs.topics(streams, codec).items():
-        found.append(Need(topic, channel, settings.partitions, _configs(channel, settings)))
+        partitions = 1 if channel == HEARTBEAT else settings.partitions  # one key a source, one record a minute
+        found.append(Need(topic, channel, partitions, _configs(channel, settings)))
     return found
 
 
 def _configs(channel: str, settings: KafkaSettings) -> dict[str, str]:
     retention = str(settings.retention_ms)
+    if channel == HEARTBEAT:  # segments small enough in time for old ones to go
+        return {"cleanup.policy": "delete", "retention.ms": str(DAY_MS), "segment.ms": str(DAY_MS // 4)}
     if channel == NODE_STATE:
         return {"cleanup.policy": "compact", **_SMALL_SEGMENTS}
     if channel in COMPACTED:
@@ -101,7 +104,7 @@ def _retention(need: Need, topic: Topic, bootstrap: str) -> Sequence[Finding]:
     wanted = int(need.configs.get("retention.ms", -1))
     if "delete" not in topic.configs.get("cleanup.policy", "delete") or retention < 0:
         return ()
-    if retention >= min(wanted, PE_KEEPS_MS):
+    if need.channel == HEARTBEAT or retention >= min(wanted, PE_KEEPS_MS):
         return ()
     days = round(retention / DAY_MS, 1)
     message = f'retention.ms is {days:g} days: of what start = "earliest" reads, anything older is deleted at once'
