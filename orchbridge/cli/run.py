@@ -7,7 +7,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -26,6 +26,7 @@ from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.serve import serving
 from orchbridge.ops.status import Status
 from orchbridge.ops.watch import OpsWatch, Watched
+from orchbridge.orchestrator.client import Client
 from orchbridge.orchestrator.exchange import Asked
 from orchbridge.runtime.bridge import carry_all
 from orchbridge.runtime.stop import Stop, obeying_signals
@@ -73,7 +74,6 @@ async def bridge(
         log.warning("configuration.ignored", explanation=warning)
     streams = wiring.streams_of(settings)
     metrics = Metrics()
-    watched: list[Watched] = []
     watch: OpsWatch | None = None
 
     def observe(asked: Asked) -> None:
@@ -88,10 +88,7 @@ async def bridge(
 
     sink = wiring.sink_of(settings.sink, set_aside)
     async with wiring.clients_of(settings, observe) as clients:
-        for source in settings.sources:
-            intervals = {stream.id.kind: stream.settings.poll_s for stream in streams[source.name]}
-            host = urlsplit(str(source.url)).netloc
-            watched.append(Watched(source.name, host, intervals, clients[source.name].budget_left))
+        watched = list(_watched(settings, streams, clients))
         watch = OpsWatch(watched, metrics, wiring.viewer(streams), version=__version__, clock=time.time)
         heard = watch if through is None else through(watch)
         hearts = wiring.hearts_of(settings, streams)
@@ -117,3 +114,12 @@ async def bridge(
                 async with asyncio.timeout(3.0):
                     await sink.close()
     log.info("bridge.stopped")
+
+
+def _watched(
+    settings: Settings, streams: Mapping[str, list[wiring.Tail]], clients: Mapping[str, Client]
+) -> Iterator[Watched]:
+    """Yield what the watch is told of each source."""
+    for source in settings.sources:
+        intervals = {stream.id.kind: stream.settings.poll_s for stream in streams[source.name]}
+        yield Watched(source.name, urlsplit(str(source.url)).netloc, intervals, clients[source.name].budget_left)

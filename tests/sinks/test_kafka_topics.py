@@ -77,6 +77,9 @@ async def test_missing_topics_are_made_as_the_design_says(place: KafkaPlace) -> 
     }  # fmt: skip
     days = {name: int(settings["retention.ms"]) / DAY_MS for name, settings in found.items()}
     assert {days[name] for name in policies if policies[name] == "delete"} == {days["prod.job-state"]} == {35.0}
+    (beats,) = (await configs(place, "prod.heartbeat")).values()
+    assert (beats["cleanup.policy"], int(beats["retention.ms"])) == ("delete", DAY_MS)
+    assert int(beats["segment.ms"]) < DAY_MS, "or a day's retention would keep a week"
     for name in ("cursors", "prod.job-state", "prod.node-state"):
         assert found[name]["segment.ms"] == "600000"
         assert found[name]["segment.bytes"] == "16777216"
