@@ -10,17 +10,10 @@ from typing import Any
 import click
 
 from orchbridge import __version__
+from orchbridge.cli.cursors import cursors
 from orchbridge.cli.exits import code_of, run_to_end
+from orchbridge.cli.options import CONFIG
 from orchbridge.core.errors import ConfigError
-
-CONFIG = click.option(
-    "-c",
-    "--config",
-    "path",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The configuration file (TOML); config.example.toml shows every key.",
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -140,6 +133,9 @@ def simulate(**given: Any) -> None:
     from orchbridge.cli.simulate import run_simulator
 
     sys.exit(run_simulator(given))
+
+
+main.add_command(cursors)
 
 
 def duration_of(text: str | None) -> float | None:

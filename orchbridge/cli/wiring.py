@@ -98,14 +98,24 @@ def start_of(text: str) -> Start:
     return Start("since", at=times.seconds(text) or 0.0)
 
 
+def url_of(source: Source) -> str:
+    """Return the source's address as memories are stamped with it."""
+    return str(source.url).rstrip("/")
+
+
+def keys_of(topic_prefix: str) -> str:
+    """Return whether record keys are "bare" or "prefixed" with the source."""
+    return "bare" if "{source}" in topic_prefix else "prefixed"
+
+
 def stream_settings(source: Source, kind: str, rules: Rules, topic_prefix: str) -> StreamSettings:
     """Return what one stream is told."""
     return StreamSettings(
         id=StreamId(source.name, kind),
-        url=str(source.url).rstrip("/"),
+        url=url_of(source),
         origin=Origin(source.name, rules, source.job_url),
         start=start_of(source.start),
-        keys="bare" if "{source}" in topic_prefix else "prefixed",
+        keys=keys_of(topic_prefix),
         adopt=source.adopt_cursor,
         poll_s=source.inventory_interval_s if kind == "inventory" else source.poll_interval_s,
         grace_s=source.certificate_grace_s,

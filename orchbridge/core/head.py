@@ -71,7 +71,7 @@ def decode(name: str, document: bytes, *, url: str, keys: str, adopt: bool) -> H
     """Return the head of stream `name`; raise Corrupt where it cannot be ours."""
     try:
         head = msgspec.json.decode(document, type=Head)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Corrupt(
             f"the cursor of {name} cannot be read: {error}",
             hint="restore it from a backup of the cursor topic or file, or remove it to start anew",
