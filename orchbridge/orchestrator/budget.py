@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Protocol
+
+
+class Purse(Protocol):
+    """What requests are paid from."""
+
+    def left(self) -> float:
+        """Return how many requests could be sent at once now."""
+
+    async def take(self) -> None:
+        """Wait until one more request is within the budget."""
 
 
 class Budget:
@@ -22,10 +33,21 @@ class Budget:
 
     async def take(self) -> None:
         """Wait until one more request is within the budget."""
-        self._refill()
-        self._level -= 1.0
+        self.spend()
         if self._level < 0:
             await asyncio.sleep(-self._level / self._per_s)
+
+    def spend(self) -> None:
+        """Count a request at once, in debt if need be."""
+        self._refill()
+        self._level -= 1.0
+
+    async def ready(self) -> None:
+        """Wait until a request could be paid, without paying."""
+        self._refill()
+        while self._level < 1.0:
+            await asyncio.sleep((1.0 - self._level) / self._per_s)
+            self._refill()
 
     def _refill(self) -> None:
         now = time.monotonic()

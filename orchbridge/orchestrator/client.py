@@ -7,6 +7,7 @@ the token or a certificate file changes, because a server may lock an account ou
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from collections.abc import Callable
 from types import TracebackType
@@ -15,13 +16,16 @@ from typing import Self
 import httpx
 
 from orchbridge.core.errors import Denied
+from orchbridge.core.ports import Api
 from orchbridge.core.questions import Answer, InventoryOf, Item, Page, Question, Trouble
 from orchbridge.orchestrator.access import Access
+from orchbridge.orchestrator.budget import Budget
 from orchbridge.orchestrator.exchange import Asked, Exchange, unobserved
 from orchbridge.orchestrator.failures import Denial
 from orchbridge.orchestrator.pool import Pool
 from orchbridge.orchestrator.reach import before_answer, transport_trouble
 from orchbridge.orchestrator.requests import Params, Request, to_request
+from orchbridge.orchestrator.share import Gate, Slots, Toll
 from orchbridge.orchestrator.tokens import Token
 
 RETRIES = 2
@@ -38,7 +42,9 @@ class Client:
         self._token = Token(access.token_file, access.token)
         self._pool = Pool(access)
         self._exchange = Exchange(access, self._token, self._pool, observe)
-        self._slots = asyncio.Semaphore(access.concurrency)
+        self._slots: Slots = asyncio.Semaphore(access.concurrency)
+        # All shares together leave one place to the others, where there is more than one.
+        self._spare = asyncio.Semaphore(max(1, access.concurrency - 1))
         self._denied: dict[str, Denied] = {}
         self._plainness: dict[str, int] = {}
 
@@ -54,6 +60,21 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._pool.close()
+
+    def share(self, fraction: float) -> Api:
+        """Return this client, asking through at most so much of its concurrency (but at least one) and its budget.
+
+        Connections, token and denials are the same; whoever asks the client itself is never kept
+        waiting for longer than one request of a share. `fraction` is above 0 and at most 1.
+        """
+        if not 0 < fraction <= 1:
+            raise ValueError(f"a share of {fraction}")
+        own = asyncio.Semaphore(max(1, int(fraction * self._access.concurrency)))
+        budget = Budget(fraction * self._access.requests_per_s, burst=1.0)
+        part = copy.copy(self)
+        part._slots = Gate(own, budget, self._spare, self._slots)
+        part._exchange = self._exchange.paying(Toll(budget, self._exchange.budget))
+        return part
 
     def budget_left(self) -> float:
         """Return how many requests could be sent at once now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import Callable
 from contextlib import aclosing
@@ -16,7 +17,7 @@ from orchbridge.core.questions import Answer, BrokerStatus, Health, Question, Tr
 from orchbridge.orchestrator import wire
 from orchbridge.orchestrator.access import HEADERS, Access, base_url, timeouts
 from orchbridge.orchestrator.body import Body
-from orchbridge.orchestrator.budget import Budget
+from orchbridge.orchestrator.budget import Budget, Purse
 from orchbridge.orchestrator.failures import Denial, failure
 from orchbridge.orchestrator.large import AT_ONCE, read_large, unread
 from orchbridge.orchestrator.pool import Pool
@@ -57,7 +58,13 @@ class Exchange:
         self._large = asyncio.Lock()
         self._base = ""
         self._timeouts = timeouts(access).as_dict()
-        self.budget = Budget(access.requests_per_s)
+        self.budget: Purse = Budget(access.requests_per_s)
+
+    def paying(self, purse: Purse) -> Exchange:
+        """Return the same exchange, its requests paid from another purse."""
+        other = copy.copy(self)
+        other.budget = purse
+        return other
 
     async def once(
         self, question: Question, request: Request, params: Params, deadline: asyncio.Timeout
