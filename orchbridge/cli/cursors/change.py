@@ -75,7 +75,8 @@ async def carry_out(sink: Sink, wishes: Sequence[Wish], *, force: bool, yes: boo
             print(line)
         if owners[wish.id]:
             print(f"{wish.id.name}: {owners[wish.id]} carries it now; it is fenced and goes on from what is set here")
-    if not any(change.documents or change.forget for change in changes.values()):
+    wishes = [wish for wish in wishes if changes[wish.id].documents or changes[wish.id].forget]
+    if not wishes:
         return DONE
     if not yes and not click.confirm("Do it?", default=False):
         print("nothing was changed")

@@ -20,6 +20,7 @@ from orchbridge.cli.cursors.places import (
     read_head,
     read_memos,
     sink_with_memory,
+    survivor,
 )
 from orchbridge.cli.exits import DONE, UNAVAILABLE, say
 from orchbridge.config import Settings
@@ -86,8 +87,11 @@ def _wanted(place: Place, job: int | None, plan: int | None) -> int:
         )
     if place.source is None:
         raise ConfigError(f"source {place.id.source} is not in the configuration", hint="add it, or reset the stream")
-    if not place.noun:
-        raise ConfigError(f"{place.name} cannot be moved", hint="start another replay, or reset this one")
+    if not place.noun or place.id.kind.endswith(BACKFILL):
+        raise ConfigError(
+            f"{place.name} reads a part of history once and cannot be moved",
+            hint=f"to read something again use orchbridge replay; to give it up: orchbridge cursors reset {place.name}",
+        )
     if place.noun != ("job" if job is not None else "plan"):
         raise ConfigError(f"{place.name} counts {place.noun}s", hint=f"write --{place.noun} {to}")
     return to
@@ -101,8 +105,9 @@ def _set(place: Place, settings: Settings, documents: Mapping[str, bytes], to: i
         raise Refused(f"{place.name} has come to {noun} {high} meanwhile; it was not changed", hint="look again")
     move = moved(place.name, documents, to, owner=stamp("set"), shown=shown)
     lines = [f"{place.name}: from {noun} {high} to {noun} {to}"]
+    restored = survivor(documents[place.name])
     if to < high:
-        lines.append(f"  {telling.repeated(noun, to, high, head.epoch)}")
+        lines.append(f"  {telling.repeated(noun, to, high, epoch=head.epoch, survivor=restored)}")
         if move.forgotten:
             again = telling.listed(move.forgotten)
             lines.append(f"  still followed of these, and read from the first event again: {again}")
@@ -186,8 +191,8 @@ def _beginning(place: Place) -> str:
     noun, start = place.noun, place.source.start
     if start == "now":
         return (
-            f"it begins anew with start = now: {noun}s unfinished then are delivered whole, a second time if they were"
-            f" before; {noun}s that end until then and were not delivered are skipped"
+            f"it begins anew with start = now: {noun}s unfinished then are delivered whole, be it a second time;\n"
+            f"  {noun}s that end before the next run, and were not delivered yet, will not be"
         )
     return f"it begins anew with start = {start}: whatever was delivered of that comes a second time, with the same ids"
 

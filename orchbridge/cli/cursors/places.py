@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -50,6 +51,21 @@ class Place(msgspec.Struct, frozen=True):
     @property
     def bytes(self) -> int:
         return sum(len(key) + len(value) for key, value in self.documents.items())
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a window of history was read, in ids; `over` once nothing of it is left."""
+
+    done: int = 0
+    total: int = 0
+    over: bool = False
+
+
+class _Beyond(msgspec.Struct, frozen=True):
+    """What stands in some heads beside what every head has."""
+
+    passage: Progress | None = None
+    eras: tuple[tuple[Any, ...], ...] = ()
 
 
 class Tracked(msgspec.Struct, frozen=True):
@@ -149,6 +165,24 @@ def read_head(id_: StreamId, document: bytes, source: Source | None, settings: S
     if source is not None:
         url, keys, adopt = wiring.url_of(source), wiring.keys_of(settings.sink.topic_prefix), source.adopt_cursor
     return heads.decode(id_.name, document, url=url, keys=keys, adopt=adopt)
+
+
+def progress_of(place: Place) -> Progress | None:
+    """Return how far a backfill or replay has come, None for a stream that has no end."""
+    found = _beyond(place.documents.get(place.name, b"{}")).passage
+    return found if found is not None and found.total else None
+
+
+def survivor(document: bytes) -> int | None:
+    """Return the newest id that was delivered before the last restore of the source, None where none is known."""
+    eras = _beyond(document).eras
+    return max((era[0] for era in eras if era and isinstance(era[0], int)), default=None)
+
+
+def _beyond(document: bytes) -> _Beyond:
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        return msgspec.json.decode(document, type=_Beyond)
+    return _Beyond()
 
 
 def read_memos(id_: StreamId, documents: Mapping[str, bytes]) -> Tracked:

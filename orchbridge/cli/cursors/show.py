@@ -11,7 +11,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchbridge.cli.cursors.places import Place, Tracked, chosen, head_of, places, read_memos, sink_with_memory
+from orchbridge.cli.cursors.places import (
+    Place,
+    Progress,
+    Tracked,
+    chosen,
+    head_of,
+    places,
+    progress_of,
+    read_memos,
+    sink_with_memory,
+)
 from orchbridge.cli.exits import DONE
 from orchbridge.config import Settings
 from orchbridge.core import times
@@ -28,6 +38,7 @@ class Line(msgspec.Struct, frozen=True):
     tracked     how many jobs or plans have more to say (open), or are only waited on for late events
     owner       who carries the stream now, as far as the sink can tell
     bytes       size of its documents, keys included
+    progress    of a backfill or replay: how many of its ids are done
     written     when a document was written last, RFC 3339
     begins      the start rule that will apply, where there is no memory yet
     trouble     why a worker could not use this memory, and what to do
@@ -39,6 +50,7 @@ class Line(msgspec.Struct, frozen=True):
     epoch: str | None = None
     gaps: int | None = None
     tracked: Tracked | None = None
+    progress: Progress | None = None
     owner: str | None = None
     bytes: int = 0
     written: str | None = None
@@ -81,7 +93,9 @@ def _known(bare: Line, place: Place, head: Head, tracked: Tracked) -> Line:
     bare = msgspec.structs.replace(bare, epoch=head.epoch_name)
     if place.id.kind == "inventory":
         return bare
-    return msgspec.structs.replace(bare, position=head.high, gaps=len(head.gaps), tracked=tracked)
+    return msgspec.structs.replace(
+        bare, position=head.high, gaps=len(head.gaps), tracked=tracked, progress=progress_of(place)
+    )
 
 
 def _begins(place: Place) -> str:
@@ -115,7 +129,7 @@ def _row(place: Place, one: Line) -> tuple[str, ...]:
     elif one.position is None:
         position = "every node"
     else:
-        position = f"{place.noun} {one.position}".strip()
+        position = f"{place.noun} {one.position}".strip() + _progress(one.progress)
     tracked = "" if one.tracked is None else f"{one.tracked.open} open, {one.tracked.waiting} waiting"
     return (
         one.stream,
@@ -127,6 +141,14 @@ def _row(place: Place, one: Line) -> tuple[str, ...]:
         f"{one.bytes} B" if one.bytes < 10_000 else f"{one.bytes / 1024:.0f} KB",
         "" if place.written is None else f"{_ago(time.time() - place.written)} ago",
     )
+
+
+def _progress(progress: Progress | None) -> str:
+    if progress is None:
+        return ""
+    if progress.over:
+        return f", all {progress.total} read"
+    return f", {progress.done} of {progress.total} read ({100 * progress.done // progress.total} %)"
 
 
 def _note(one: Line) -> str:

@@ -10,10 +10,18 @@ def ids(noun: str, first: int, last: int) -> str:
     return f"{noun} {first}" if first == last else f"{noun}s {first} to {last}"
 
 
-def repeated(noun: str, to: int, high: int, epoch: int = 1) -> str:
-    """Return what a place that goes back from `high` to `to` means."""
-    told = f"{ids(noun, to + 1, high)} will be delivered a second time, with the same ids"
-    return told if epoch == 1 else f"{told}; what was delivered in an earlier epoch than e{epoch} gets ids of e{epoch}"
+def repeated(noun: str, to: int, high: int, *, epoch: int = 1, survivor: int | None = None) -> str:
+    """Return what a place that goes back from `high` to `to` means.
+
+    Ids up to `survivor` were delivered in an earlier epoch, and come in this one now.
+    """
+    told = f"{ids(noun, to + 1, high)} will be delivered a second time"
+    if epoch == 1 or (survivor is not None and to >= survivor):
+        return f"{told}, with the same ids"
+    if survivor is None or survivor >= high:
+        return f"{told}; those delivered before epoch e{epoch} began get ids of e{epoch}, as if they were new"
+    old = ids(noun, to + 1, survivor)
+    return f"{told}, with the same ids; but {old}, delivered before epoch e{epoch} began, with new ids of e{epoch}"
 
 
 def skipped(noun: str, high: int, to: int) -> str:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +15,7 @@ import pytest
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.errors import Fenced, SinkLost
+from orchbridge.core.ports import StreamId
 from tests.cli.cursors.stage import JOBS, NODES, URL, Stage, job
 from tests.sinks.contract import record
 from tests.sinks.kafka_place import KafkaPlace
@@ -54,8 +59,6 @@ def test_show_of_nothing_says_where_it_would_begin_and_creates_nothing(bare: Sta
 
 
 def test_show_finds_what_the_configuration_does_not_name(stage: Stage) -> None:
-    from orchbridge.core.ports import StreamId
-
     stage.write(StreamId("lab", "jobs"), {"lab/jobs": b'{"v":1,"url":"https://lab","high":7}'})
     done = stage.run("show")
     assert "lab/jobs: found in the sink, not in the configuration" in done.stdout
@@ -95,6 +98,29 @@ def test_set_keeps_fields_of_other_versions(stage: Stage) -> None:
     assert stage.run("set", "prod/jobs", "--job", "49", "--yes").exit_code == 0
     head = stage.head("prod/jobs")
     assert (head["high"], head["eras"], head["later"]) == (49, [[3, 2]], {"a": [1]})
+
+
+@pytest.mark.parametrize(
+    ("to", "told"),
+    [
+        (45, "jobs 46 to 50 will be delivered a second time, with the same ids\n"),
+        (30, "but jobs 31 to 40, delivered before epoch e2 began, with new ids of e2"),
+    ],
+)
+def test_set_back_into_an_earlier_epoch_says_which_ids_are_new(to: int, told: str, stage: Stage) -> None:
+    restored = {"v": 1, "url": URL, "epoch": 2, "high": 50, "eras": [[40, 2, [12]]]}
+    stage.write(JOBS, {"prod/jobs": json.dumps(restored).encode(), "prod/jobs/400": None, "prod/jobs/410": None})
+    assert told in stage.run("set", "prod/jobs", "--job", str(to), "--yes").stdout
+
+
+def test_show_tells_how_far_a_backfill_is_and_that_it_cannot_be_moved(stage: Stage) -> None:
+    head = {"v": 1, "url": URL, "high": 120, "passage": {"mark": "m", "done": 30, "total": 90}}
+    stage.write(StreamId("prod", "jobs-backfill"), {"prod/jobs-backfill": json.dumps(head).encode()})
+    assert "job 120, 30 of 90 read (33 %)" in stage.run("show").stdout
+    [one] = map(json.loads, stage.run("show", "prod/jobs-backfill", "--json").stdout.splitlines())
+    assert one["progress"] == {"done": 30, "total": 90, "over": False}
+    done = stage.run("set", "prod/jobs-backfill", "--job", "1", "--yes")
+    assert (done.exit_code, "replay" in done.stderr) == (2, True)
 
 
 def test_set_to_where_it_stands_writes_nothing(stage: Stage) -> None:
@@ -334,3 +360,19 @@ def test_a_worker_in_the_group_is_named_and_fenced_only_by_force(kafka: str, pre
 
     asyncio.run(scene())
     assert (said, stage.head("prod/jobs")["high"]) == ([3, 0], 7)
+
+
+@pytest.mark.parametrize(("answer", "code", "high"), [(b"y\n", 0, 7), (b"n\n", 3, 412), (b"\n", 3, 412)])
+def test_on_a_terminal_it_asks(answer: bytes, code: int, high: int, tmp_path: Path) -> None:
+    stage = Stage(tmp_path, f'type = "jsonl"\ndirectory = "{tmp_path}/records"')
+    stage.configure()
+    stage.furnish()
+    ours, theirs = pty.openpty()
+    line = [sys.executable, "-m", "orchbridge", "cursors", "set", "-c", str(stage.path), "prod/jobs", "--job", "7"]
+    with subprocess.Popen(line, stdin=theirs, stdout=subprocess.PIPE) as process:
+        os.write(ours, answer)
+        out, _ = process.communicate(timeout=30)
+    os.close(ours)
+    os.close(theirs)
+    assert (process.returncode, stage.head("prod/jobs")["high"]) == (code, high), out
+    assert b"jobs 8 to 412 will be delivered a second time" in out
