@@ -22,9 +22,11 @@ HERE = Path(__file__).parent / "kafka"
 CLUSTER = "b3JjaGJyaWRnZS10ZXN0cw"
 READY = b"Kafka Server started"
 START_S = 60.0
+PROXIED = "PROXIED"  # a further plain listener; `Broker.through` is what its clients are told
 PACKAGES = (("openjdk-21-jre-headless", "maven"), ("openjdk-17-jre-headless", "maven"))
 INSTALL = "apt-get install openjdk-17-jre-headless maven"
-JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+HEAP_MB = 512
+JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 
 
 class NoBroker(Exception):
@@ -113,7 +115,13 @@ class Broker:
     `listeners` are further ones by security protocol (`SSL`, `SASL_PLAINTEXT`, `SASL_SSL`), reached at
     `at(protocol)`; `properties` are added to the server's; `scram` are credentials it is born with, such as
     `SCRAM-SHA-256=[name=bridge,password=...]`. Everything ends with the process that made it, however that ends.
+
+    Before its first start(): `through` may name the address of a proxy, to which clients of the listener
+    `PROXIED` are then sent; `voters` may name the controllers of a cluster (tests/cluster.py) by node id.
     """
+
+    through: str | None = None
+    voters: Mapping[int, str] | None = None
 
     def __init__(
         self,
@@ -121,8 +129,12 @@ class Broker:
         listeners: Sequence[str] = (),
         properties: Mapping[str, str] | None = None,
         scram: Sequence[str] = (),
+        node: int = 1,
+        heap_mb: int = HEAP_MB,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="orchbridge-kafka-"))
+        self.node = node
+        self._heap_mb = heap_mb
         self._listeners = ("PLAINTEXT", *listeners)
         self._ports = {name: free_port() for name in (*self._listeners, "CONTROLLER")}
         self._properties = dict(properties or {})
@@ -146,7 +158,8 @@ class Broker:
         """Start, or start again on the same port and data; return when it serves."""
         assert not self.running
         home, run = jars(), java()
-        server = [run, *JVM, f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}", "-cp", f"{home}/*"]
+        logging = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
+        server = [run, f"-Xmx{self._heap_mb}m", *JVM, logging, "-cp", f"{home}/*"]
         settings = self.folder / "server.properties"
         if not settings.exists():
             settings.write_text(self._settings())
@@ -230,13 +243,18 @@ class Broker:
 
     def _settings(self) -> str:
         names = ("CONTROLLER", *self._listeners)
+        told = {name: self.at(name) for name in self._listeners}
+        if self.through is not None:
+            told[PROXIED] = self.through
+        voters = self.voters or {self.node: self.at("CONTROLLER")}
         own = {
+            "node.id": str(self.node),
             "listeners": ",".join(f"{name}://{self.at(name)}" for name in names),
-            "advertised.listeners": ",".join(f"{name}://{self.at(name)}" for name in self._listeners),
+            "advertised.listeners": ",".join(f"{name}://{address}" for name, address in told.items()),
             "listener.security.protocol.map": ",".join(
-                f"{name}:{'PLAINTEXT' if name == 'CONTROLLER' else name}" for name in names
+                f"{name}:{'PLAINTEXT' if name in {'CONTROLLER', PROXIED} else name}" for name in names
             ),
-            "controller.quorum.voters": f"1@{self.at('CONTROLLER')}",
+            "controller.quorum.voters": ",".join(f"{node}@{address}" for node, address in voters.items()),
             "log.dirs": str(self.folder / "data"),
         }
         lines = (f"{key}={value}" for key, value in (own | self._properties).items())

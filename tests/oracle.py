@@ -143,11 +143,12 @@ def judge(
         if part:
             parts[name][epoch].add(part)
     told = {name: list_ for name, list_ in tales(truth, renamed, until).items() if plans or name.startswith("job/")}
+    certificates = _certificates(seen)
     for name, list_ in told.items():
         known = {part for tale in list_ for part, _ in tale.told}
         said = parts.get(name, {})
         verdict.invented += sorted(f"{epoch}:{name}/{part}" for epoch, had in said.items() for part in had - known)
-        _follow(list_, said, _Certificates(name, seen), verdict, until, unreadable)
+        _follow(list_, said, certificates[name], verdict, until, unreadable)
     verdict.invented += sorted(f"{name} itself" for name in parts if name not in told and parts[name])
     verdict.events = len([record for record in seen if "/event/" in record.id])
     verdict.disordered = _disordered(seen, told)
@@ -166,11 +167,18 @@ def _taken_apart(id_: str) -> tuple[str, str, str]:
 class _Certificates:
     """What was certified of one job, by epoch, in the order given."""
 
-    def __init__(self, name: str, seen: Sequence[Seen]) -> None:
+    def __init__(self) -> None:
         self.by_epoch: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        for record in seen:
-            if record.type.endswith("job.summary.v1") and f":{name}/" in record.id and record.data is not None:
-                self.by_epoch[record.id.partition(":")[0]].append(record.data)
+
+
+def _certificates(seen: Sequence[Seen]) -> dict[str, _Certificates]:
+    """Return the certificates of each job (`job/7`), found in one pass: there may be thousands of jobs."""
+    found: dict[str, _Certificates] = defaultdict(_Certificates)
+    for record in seen:
+        if record.type.endswith("job.summary.v1") and record.data is not None:
+            epoch, _, rest = record.id.partition(":")
+            found["/".join(rest.split("/")[:2])].by_epoch[epoch].append(record.data)
+    return found
 
 
 def _follow(

@@ -99,6 +99,15 @@ def _storm(world: World, values: Values) -> None:
     load.burst(world, nodes, jobs=int(values["jobs"]), rate=values["rate"], per_job=int(values["per_job"]))
 
 
+def _rush(world: World, values: Values) -> None:
+    nodes = load.names(int(values["nodes"]))
+    world.node_seconds = (values["shortest"], values["longest"])
+    load.estate(world, nodes, absent=2)
+    load.arrivals(world, (1.0, 2.0), at_once=2)
+    load.comings_and_goings(world, nodes, (1.0, 3.0))
+    load.burst(world, nodes, jobs=int(values["jobs"]), rate=values["rate"], per_job=int(values["per_job"]))
+
+
 def _empty(world: World, values: Values) -> None:
     load.estate(world, load.names(int(values["nodes"])))
     world.node_seconds = (values["shortest"], values["longest"])
@@ -127,6 +136,11 @@ SCENARIOS: dict[str, Scenario] = {
         "many jobs at once on hundreds of nodes, then silence",
         _storm,
         {"jobs": 200, "rate": 20, "nodes": 300, "per_job": 20, "shortest": 0.5, "longest": 4.0},
+    ),
+    "rush": Scenario(
+        "a lively estate with a burst of large jobs: tens of thousands of events in a minute; then lively, endless",
+        _rush,
+        {"jobs": 350, "rate": 5, "nodes": 200, "per_job": 100, "shortest": 0.2, "longest": 1.0},
     ),
     "empty": Scenario("no jobs; a few connected nodes, for commands of your own", _empty, {"nodes": 5, **_PACE}),
     "reference": Scenario(
