@@ -74,7 +74,7 @@ def decode(name: str, document: bytes, *, url: str, keys: str, adopt: bool) -> H
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Corrupt(
             f"the cursor of {name} cannot be read: {error}",
-            hint="restore it from a backup of the cursor topic or file, or remove it to start anew",
+            hint=f"put back an export of it, or begin anew: orchbridge cursors reset {name}",
         ) from error
     if head.v != VERSION:
         raise Corrupt(
