@@ -30,7 +30,7 @@ class Place(msgspec.Struct, frozen=True):
     documents  its cursor documents, verbatim; none where it has no memory
     written    when the newest of them was written (Unix seconds), None where the sink does not know
     source     its source's configuration, None where there is none
-    named      whether the configuration names this very stream
+    named      whether the configuration names this stream, or the one whose backfill it is
     """
 
     id: StreamId
@@ -75,9 +75,14 @@ class Tracked(msgspec.Struct, frozen=True):
     waiting: int = 0
 
 
+def live(id_: StreamId) -> StreamId:
+    """Return the stream whose past a backfill reads; any other stream is its own."""
+    return StreamId(id_.source, id_.kind.removesuffix(BACKFILL))
+
+
 def noun(id_: StreamId) -> str:
     """Return what a stream's ids are of."""
-    return NOUNS.get(id_.kind.removesuffix(BACKFILL), "")
+    return NOUNS.get(live(id_).kind, "")
 
 
 @contextlib.asynccontextmanager
@@ -108,7 +113,7 @@ def places(settings: Settings, kept: Iterable[Kept]) -> list[Place]:
     configured = [StreamId(source.name, kind) for source in settings.sources for kind in source.streams]
     order = dict.fromkeys([*configured, *sorted(documents, key=lambda id_: id_.name)])
     return [
-        Place(id_, documents.get(id_, {}), written.get(id_), sources.get(id_.source), id_ in configured)
+        Place(id_, documents.get(id_, {}), written.get(id_), sources.get(id_.source), live(id_) in configured)
         for id_ in order
     ]
 

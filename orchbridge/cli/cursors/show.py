@@ -110,6 +110,7 @@ def _table(found: Sequence[tuple[Place, Line]]) -> None:
     notes = [note for place, one in found if (note := _note(one))]
     if terminal:
         table = Table(*COLUMNS, box=None, pad_edge=False)
+        table.columns[0].min_width = max((len(row[0]) for row in rows), default=0)  # a name cut short names nothing
         for row, (_, one) in zip(rows, found, strict=True):
             table.add_row(*(Text(cell) for cell in row), style="bold red" if one.trouble else None)
         Console().print(table)

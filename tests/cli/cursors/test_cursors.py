@@ -118,9 +118,13 @@ def test_show_tells_how_far_a_backfill_is_and_that_it_cannot_be_moved(stage: Sta
     stage.write(StreamId("prod", "jobs-backfill"), {"prod/jobs-backfill": json.dumps(head).encode()})
     assert "job 120, 30 of 90 read (33 %)" in stage.run("show").stdout
     [one] = map(json.loads, stage.run("show", "prod/jobs-backfill", "--json").stdout.splitlines())
+    assert one["configured"] is True
     assert one["progress"] == {"done": 30, "total": 90, "over": False}
     done = stage.run("set", "prod/jobs-backfill", "--job", "1", "--yes")
     assert (done.exit_code, "replay" in done.stderr) == (2, True)
+    done = stage.run("reset", "prod/jobs-backfill", "--yes")
+    assert (done.exit_code, "not read any more" in done.stdout) == (0, True)
+    assert "prod/jobs" in stage.documents()
 
 
 def test_set_to_where_it_stands_writes_nothing(stage: Stage) -> None:
