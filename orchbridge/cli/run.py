@@ -17,7 +17,7 @@ from orchbridge import __version__
 from orchbridge.cli import wiring
 from orchbridge.cli.exits import DONE
 from orchbridge.config import Settings
-from orchbridge.core.normalize.notices import quarantined
+from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.ports import StreamId, Watch
 from orchbridge.core.records import NODE_STATE, PLANS, REACHABILITY, Record
 from orchbridge.ops.app import application

@@ -15,7 +15,7 @@ from orchbridge.core.errors import ConfigError
 from orchbridge.core.inventory.stream import InventoryStream
 from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.normalize.context import Origin
-from orchbridge.core.normalize.notices import quarantined
+from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.plans.stream import PlanStream
 from orchbridge.core.ports import Sink as SinkPort
 from orchbridge.core.ports import StreamId

@@ -14,6 +14,7 @@ from orchbridge.core.facts import Odd
 from orchbridge.core.gaps import not_found, postpone, take
 from orchbridge.core.normalize.happenings import happening_record
 from orchbridge.core.normalize.notices import notice
+from orchbridge.core.normalize.quarantine import list_asides
 from orchbridge.core.pace import backoff
 from orchbridge.core.questions import Answer, Page, Reply, Trouble
 from orchbridge.core.records import Record
@@ -110,14 +111,25 @@ class Draft(Generic[T]):
         self, reply: Reply, offset: int, limit: int, seen: Sequence[Seen], page: Page, start: Start
     ) -> bool:
         """Walk on over one page of the list; return whether the whole list has now been seen and can be trusted."""
-        for odd in page.items:
-            if isinstance(odd, Odd):  # its id stays a gap, is looked up and ends in a notice
-                self.troubles.append(("an item of the list", Trouble("malformed", odd.reason)))
+        self._set_aside([item for item in page.items if isinstance(item, Odd)])
         due = max(reply.asked_at + self.settings.poll_s, self.now)
         listed = Listed(offset, limit, seen, len(page.items), page.total, page.paged)
         self.walk, happenings = fold_page(self.walk, listed, start, now=self.now, next_due=due)
         self.happened(happenings)
         return self.walk.trusted and self.walk.scan is None
+
+    def _set_aside(self, odds: Sequence[Odd]) -> None:
+        """Quarantine items of the list that are no jobs or plans, once; their ids stay gaps and end in a notice."""
+        for odd in odds:
+            self.troubles.append(("an item of the list", Trouble("malformed", odd.reason)))
+        if odds and self.walk.begun:
+            stream = self.settings.id.kind
+            said, records = list_asides(
+                self.settings.origin, self.epoch, stream, odds, self.walk.head.odd, self.observed
+            )
+            if records:
+                self.records += records
+                self.walk = replace(self.walk, head=replace(self.walk.head, odd=said), dirty=True)
 
     def gap_unreadable(self, id_: int, trouble: Trouble, noun: str, looks: int) -> None:
         """A look-up failed: that says nothing about the id, unless it fails again and again for good reasons."""

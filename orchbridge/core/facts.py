@@ -129,7 +129,8 @@ class TaskMeta(msgspec.Struct, frozen=True):
 
 
 class Odd(msgspec.Struct, frozen=True):
-    """An item that could not be understood: its bytes and why."""
+    """An item that could not be understood: its bytes and why; `id` is its own where that much could be read."""
 
     raw: bytes
     reason: str
+    id: int | None = None

@@ -45,6 +45,7 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     gaps     ids below `high` that were never visible and are not yet declared empty
     anchors  the newest ids seen, to recognise the same history again
     seeded   inventory: the first snapshot is whole
+    odd      names of the items of the list that were set aside
     """
 
     v: int = VERSION
@@ -56,6 +57,7 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     gaps: tuple[int, ...] = ()
     anchors: tuple[Anchor, ...] = ()
     seeded: bool = False
+    odd: tuple[str, ...] = ()
 
     @property
     def epoch_name(self) -> str:

@@ -95,6 +95,8 @@ def sensitivity(key: str, keys: tuple[str, ...]) -> Literal["none", "text", "all
 # --- masks -----------------------------------------------------------------------------------------------------------
 
 _MASK = r"\[redacted(?::[a-z-]{1,20})?\]|hmac:[0-9a-f]{16}"
+MASK = re.compile(_MASK)
+MASK_LENGTH_MAX = 40
 _MASKED = re.compile(rf"(?:{_MASK})[])}}.,;:&]{{0,3}}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -33,6 +34,7 @@ __all__ = [
     "innocent",
     "redact",
     "redact_again",
+    "redact_odd",
     "redact_text",
 ]
 
@@ -95,6 +97,86 @@ def innocent(raws: Sequence[bytes], rules: Rules, names: frozenset[str], secrets
     Many small ones are looked at in a third of the time when they are looked at together.
     """
     return sum(map(len, raws)) <= TOGETHER_MAX and not _suspicious(b"\n".join(raws), rules, names, secrets)
+
+
+def redact_odd(
+    raw: bytes,
+    rules: Rules,
+    names: frozenset[str] = frozenset(),
+    unknown_params: bool = False,
+    secrets: tuple[str, ...] = (),
+) -> bytes | None:
+    """Return what need not be right JSON or UTF-8 without its secrets, None where nobody can be sure of that.
+
+    The arguments are those of `redact`. What only breaks finer rules (NaN, bytes that are no text, control
+    characters, an endless nesting) is still read and loses its secrets one by one. What has no
+    structure left is shown as it is where nothing in it so much as hints at a secret, else not at all:
+    in torn text nothing tells where a secret ends.
+    """
+    unknown = unknown_params and rules.unknown_task == "redact"
+    rules = replace(rules, keys=(*rules.keys, *sorted(names)))
+    text = raw.removeprefix(_BYTE_ORDER_MARK).decode("utf-8", "surrogateescape")
+    shallow, cut = _shallow(_paired(text))
+    walk = _Walk(rules, names, secrets, unknown=unknown, cut=cut, strict=True)
+    try:
+        document = json.loads(
+            shallow,
+            strict=False,
+            parse_int=_literal,
+            parse_float=_literal,
+            parse_constant=_literal,
+            object_pairs_hook=walk.members,
+        )
+    except (ValueError, RecursionError):
+        return None if _hints(text, rules, secrets, unknown=unknown) else raw
+    clean = walk.value(document, "$", unknown=False)
+    return _bytes_of(clean, text) if walk.changed else raw
+
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_ESCAPED = re.compile(r"\\+u00([2-7][0-9a-fA-F])")
+_PRIVATE = 0xE700  # stands for U+DC00 while JSON is written, which takes no half of a pair
+_TO_PRIVATE = {0xDC00 + byte: _PRIVATE + byte for byte in range(0x80, 0x100)}
+_FROM_PRIVATE = {private: byte for byte, private in _TO_PRIVATE.items()}
+
+
+def undisguised(text: str) -> str:
+    """Return the text without what does not show, and with plain letters for their escapes."""
+    if "\\u" in text:
+        text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+    return text if text.isprintable() else "".join(filter(str.isprintable, text))
+
+
+def _hints(text: str, rules: Rules, secrets: tuple[str, ...], *, unknown: bool) -> bool:
+    """Whether text without structure may hold a secret: where its beginning is lost, its name may be as well."""
+    plain = undisguised(text)
+    if not plain.lstrip().startswith("{") or "@" in plain or (unknown and "param" in plain):
+        return True
+    if hinted(flat(plain.encode()), rules.keys):
+        return True
+    loose = plain.replace("\\", "")
+    return any(secret in plain or secret.replace("\\", "") in loose for secret in findable(secrets))
+
+
+def _bytes_of(clean: Any, text: str) -> bytes | None:
+    """Return the document as JSON with the bytes that are no text where they were."""
+    if any(_PRIVATE + 0x80 <= ord(char) < _PRIVATE + 0x100 for char in text if char >= "\ue780"):
+        return None
+    try:
+        written = msgspec.json.encode(_translated(clean)).decode()
+    except (UnicodeEncodeError, RecursionError):
+        return None
+    return written.translate(_FROM_PRIVATE).encode("utf-8", "surrogateescape")
+
+
+def _translated(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.translate(_TO_PRIVATE)
+    if isinstance(value, list):
+        return [_translated(item) for item in value]
+    if isinstance(value, dict):
+        return {_translated(key): _translated(item) for key, item in value.items()}
+    return value
 
 
 def redact_text(text: str, rules: Rules, secrets: tuple[str, ...] = ()) -> tuple[str, bool]:
@@ -165,12 +247,20 @@ def _no_constant(name: str) -> NoReturn:
 class _Walk:
     """One pass over one document."""
 
-    __slots__ = ("changed", "cut", "names", "paths", "rules", "secrets", "unknown")
+    __slots__ = ("changed", "cut", "names", "paths", "rules", "secrets", "strict", "unknown")
 
     def __init__(
-        self, rules: Rules, names: frozenset[str], secrets: tuple[str, ...], *, unknown: bool, cut: bool
+        self,
+        rules: Rules,
+        names: frozenset[str],
+        secrets: tuple[str, ...],
+        *,
+        unknown: bool,
+        cut: bool,
+        strict: bool = False,
     ) -> None:
         self.rules, self.names, self.secrets, self.unknown, self.cut = rules, names, secrets, unknown, cut
+        self.strict = strict  # look through what was put between letters to hide a name
         self.changed = cut
         self.paths: dict[str, None] = {}
 
@@ -190,6 +280,8 @@ class _Walk:
             return value if isinstance(value, str) and is_masked(value) else self._note(path, UNKNOWN_TASK)
         if isinstance(value, str):
             clean = mask_text(value, self.rules, self.secrets)
+            if self.strict and self._disguised(clean):
+                clean = REDACTED
             return self._note(path, clean) if clean != value or (self.cut and value == TOO_DEEP) else value
         if isinstance(value, msgspec.Raw) and self.secrets and bytes(value).decode() in self.secrets:
             return self._note(path, mask(value, self.rules))
@@ -200,6 +292,8 @@ class _Walk:
         for key, value in members.items():
             plain = key.isidentifier() and not self.secrets  # no text rule finds a secret in one word
             name = key if plain else mask_text(key, self.rules, self.secrets)
+            if self.strict and self._disguised(name):
+                name = REDACTED
             while name in out:  # two keys may look alike once masked; neither may be lost
                 name += "'"
             here = f"{path}.{name}" if name.isidentifier() else f"{path}[{json.dumps(name, ensure_ascii=False)}]"
@@ -212,8 +306,15 @@ class _Walk:
                 out[name] = self.value(value, here, unknown=inside)
         return out
 
+    def _disguised(self, text: str) -> bool:
+        """Whether a secret shows once the text is read without what does not show."""
+        plain = undisguised(text)
+        return plain != text and mask_text(plain, self.rules, self.secrets) != plain
+
     def _hides(self, key: str, value: Any) -> bool:
         """Return whether the whole value goes because of its key."""
+        if self.strict:
+            key = undisguised(key)
         if value is None or value in ("", [], {}) or (isinstance(value, str) and is_masked(value)):
             return False
         if key in self.names or key == "_sensitive":

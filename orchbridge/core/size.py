@@ -1,4 +1,7 @@
-"""The size ladder: what is too long is cut with a digest of the whole, never dropped in silence."""
+"""The size ladder: what is too long is cut with a digest of the whole, never dropped in silence.
+
+Whatever is cut here is redacted already, so no digest helps to guess a secret.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import hashlib
 from typing import Any
 
 import msgspec
+
+from orchbridge.core.masks import MASK, MASK_LENGTH_MAX
 
 EVENT_MAX = 56_000  # of a record's data: with its envelope it stays below the 64 KB that every intermediary passes
 RAW_MAX = 24_000  # of a result
@@ -39,9 +44,19 @@ def cut_text(text: str, room: int = TEXT_ROOM) -> str:
 
 def _around(text: str, shown: int) -> str:
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    head, tail = shown * 2 // 3, shown // 3
+    head = _outside_mask(text, shown * 2 // 3, ahead=False)
+    tail = len(text) - _outside_mask(text, len(text) - shown // 3, ahead=True)
     note = f"[{len(text) - head - tail} characters cut, sha256 of all {len(text)}: {digest}]"
     return f"{text[:head]}\n{note}\n{text[len(text) - tail :]}"
+
+
+def _outside_mask(text: str, at: int, *, ahead: bool) -> int:
+    """Return the place, moved out of a mask: half of one would look like data."""
+    start = max(0, at - MASK_LENGTH_MAX)
+    for found in MASK.finditer(text, start, at + MASK_LENGTH_MAX):
+        if found.start() < at < found.end():
+            return found.end() if ahead else found.start()
+    return at
 
 
 def cut_json(raw: bytes, limit: int) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from orchbridge.core.facts import Odd
+from orchbridge.orchestrator.fields import own_id
 from orchbridge.orchestrator.split import depth
 
 DEPTH_MAX = 100  # whoever walks the object later does so by recursion
@@ -25,7 +26,7 @@ def understood(raw: bytes) -> dict[str, Any] | Odd:
     if not isinstance(told, dict):
         return Odd(raw, f"not an object but {_kind(told)}")
     if _many_brackets(raw) and depth(raw) > DEPTH_MAX:
-        return Odd(raw, f"nested deeper than {DEPTH_MAX} levels")
+        return Odd(raw, f"nested deeper than {DEPTH_MAX} levels", own_id(told))
     return told
 
 

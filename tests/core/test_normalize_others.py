@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from typing import Any
 
@@ -13,6 +14,7 @@ from orchbridge.core.facts import Job, Odd, Owner, Plan, PlanEvent
 from orchbridge.core.inventory.node import Node
 from orchbridge.core.normalize import jobs, nodes, notices, plans
 from orchbridge.core.normalize.context import Origin
+from orchbridge.core.normalize.quarantine import aside_record, digest_name, quarantined, unsaid, within
 from orchbridge.core.normalize.secrets import secret_values
 from orchbridge.core.records import Record
 from orchbridge.core.redact import Rules
@@ -201,13 +203,16 @@ def test_a_notice() -> None:
 
 def quarantine(raw: bytes) -> Record:
     ctx = jobs.context(Job(352, "running", b"{}"), ORIGIN, "e1", frozenset({"pin"}), ("s3cr3t-value",), False)
-    return notices.odd_record(ctx, Odd(raw, "not an object"), SEEN)
+    place = within(ctx, "event")
+    (aside,) = unsaid(place, [Odd(raw, "not an object")], ())
+    return aside_record(place, aside, SEEN)
 
 
 def test_an_odd_item_is_set_aside_without_its_secrets() -> None:
     raw = b'[{"password":"hunter22"},"x"]'
     record = quarantine(raw)
-    name = notices.odd_id(Odd(raw, ""))
+    shown = b'[{"password":"[redacted]"},"x"]'
+    name = digest_name(hashlib.sha256(shown).hexdigest().encode())
     assert (record.channel, record.key, record.type) == ("quarantine", "352", "quarantine.v1")
     assert (record.id, record.subject) == (f"e1:job/352/event/{name}/quarantine", "bridge")
     assert dict(record.headers) == {
@@ -225,6 +230,7 @@ def test_an_odd_item_is_set_aside_without_its_secrets() -> None:
         "original_type": None,
         "original": '[{"password":"[redacted]"},"x"]',
         "size": len(raw),
+        "sha256": hashlib.sha256(shown).hexdigest(),
     }
 
 
@@ -246,7 +252,7 @@ def test_a_record_that_the_sink_cannot_carry_leaves_its_head() -> None:
     record = Record(
         "job-events", "prod", "352", "e1:job/352/event/9", "job.node.finished.v1", "s", SEEN, SEEN, "e1", told
     )
-    found = notices.quarantined(record, "too large")
+    found = quarantined(record, "too large")
     assert found.id == "e1:job/352/event/9/quarantine"
     told = data(found)
     assert (told["original_type"], told["stage"], told["size"]) == ("job.node.finished.v1", "publish", 2_000_011)
@@ -256,7 +262,7 @@ def test_a_record_that_the_sink_cannot_carry_leaves_its_head() -> None:
 
 def test_a_record_whose_data_cannot_be_encoded_is_set_aside_as_well() -> None:
     record = Record("jobs", "prod", "1", "i", "job.summary.v1", "s", SEEN, SEEN, "e1", {"text": "half \ud800"})
-    told = data(notices.quarantined(record, "cannot be encoded"))
+    told = data(quarantined(record, "cannot be encoded"))
     assert "half" in told["original"]
 
 

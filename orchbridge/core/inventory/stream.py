@@ -14,7 +14,7 @@ import msgspec
 from orchbridge.core import head as heads
 from orchbridge.core.batch import Batch
 from orchbridge.core.errors import Corrupt
-from orchbridge.core.facts import Connection
+from orchbridge.core.facts import Connection, Odd
 from orchbridge.core.head import Head
 from orchbridge.core.inventory.node import Node, from_document
 from orchbridge.core.inventory.work import InventoryState, Work, replace
@@ -117,6 +117,7 @@ class InventoryStream:
             return
         rows = _rows(page)
         if not page.cut:  # the whole list, not what an earlier fold left of it
+            work.set_aside([item for item in page.items if isinstance(item, Odd)])
             self._missing(work, rows, reply)
         names = list(rows)
         for at, name in enumerate(names):

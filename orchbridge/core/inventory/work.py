@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from orchbridge.core import head as heads
 from orchbridge.core import times
 from orchbridge.core.batch import BATCH_RECORDS_MAX, Batch
-from orchbridge.core.facts import Connection
+from orchbridge.core.facts import Connection, Odd
 from orchbridge.core.head import Head
 from orchbridge.core.inventory.node import Node, recent_flaps
 from orchbridge.core.normalize import nodes as records
+from orchbridge.core.normalize.quarantine import list_asides
 from orchbridge.core.questions import Reply, Trouble
 from orchbridge.core.records import Record
 from orchbridge.core.settings import StreamSettings
@@ -73,6 +75,18 @@ class Work:
             epoch = self.state.head.epoch_name
             self.records.append(records.node_document(self.settings.origin, epoch, name, node, self.observed, self.now))
         self.state = replace(self.state, connected=count)
+
+    def set_aside(self, odds: Sequence[Odd]) -> None:
+        """Quarantine rows that are none, once; a node whose row it was is asked about by name."""
+        if not odds:
+            return
+        reasons = Counter(odd.reason for odd in odds)
+        self.troubles += [("a row of the inventory", Trouble("malformed", reason)) for reason in reasons]
+        head, origin = self.state.head, self.settings.origin
+        said, new = list_asides(origin, head.epoch_name, self.settings.id.kind, odds, head.odd, self.observed)
+        if new:
+            self.records += new
+            self.state = replace(self.state, head=replace(head, odd=said), dirty=True)
 
     def present(self, row: Connection) -> None:
         """Take in that a node is connected: new, back, in a new session, or as before."""

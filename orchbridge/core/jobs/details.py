@@ -8,6 +8,7 @@ from orchbridge.core.head import Anchor
 from orchbridge.core.jobs.settle import pruned, unreadable
 from orchbridge.core.jobs.track import Track, replace, with_facts
 from orchbridge.core.jobs.work import Work
+from orchbridge.core.normalize.quarantine import aside_record, unsaid, within
 from orchbridge.core.pace import backoff
 from orchbridge.core.questions import JobDetail, JobEvents, JobNodes, Page, Reply, TaskMetadata, Trouble
 
@@ -65,15 +66,26 @@ def fold_nodes(work: Work, track: Track, question: JobNodes, page: Page) -> None
     """Fold one page of a job's nodes; the list is whole when the job's own count is reached or nothing new comes."""
     if question.offset != len(track.rows):
         return
-    for odd in page.items:
-        if isinstance(odd, Odd):  # the certificate will say that a node could not be listed
-            work.troubles.append((f"a node of job {track.id}", Trouble("malformed", odd.reason)))
+    track = _odd_nodes(work, track, [item for item in page.items if isinstance(item, Odd)])
     known = {row.name for row in track.rows}
     new = tuple(item for item in page.items if isinstance(item, NodeRow) and item.name not in known)
     rows = track.rows + new
     count = track.job.node_count if track.job is not None else None
     done = not new or (count is not None and len(rows) >= count)
     work.put(replace(track, rows=rows, rows_done=done, failures=0, due=0.0))
+
+
+def _odd_nodes(work: Work, track: Track, odds: list[Odd]) -> Track:
+    """Quarantine rows that are none, once; the certificate will say that a node could not be listed."""
+    memo = track.memo
+    for odd in odds:
+        work.troubles.append((f"a node of job {track.id}", Trouble("malformed", odd.reason)))
+    if odds and track.context is not None:
+        place = within(track.context, "row")
+        for aside in unsaid(place, odds, memo.odd, "row/"):
+            work.records.append(aside_record(place, aside, work.observed))
+            memo = replace(memo, odd=(*memo.odd, f"row/{aside.name}"))
+    return replace(track, memo=memo)
 
 
 def fold_task(work: Work, question: TaskMetadata, answer: TaskMeta | Trouble) -> tuple[int, ...]:

@@ -15,9 +15,11 @@ from orchbridge.core.jobs.work import Work
 from orchbridge.core.normalize.certificate import FINAL_EVENTS
 from orchbridge.core.normalize.context import Context
 from orchbridge.core.normalize.jobs import ENDED, NODE_EVENTS, event_record
-from orchbridge.core.normalize.notices import odd_id, odd_record
+from orchbridge.core.normalize.quarantine import aside_record, unsaid, within
 from orchbridge.core.questions import Item, JobEvents, Page, Reply
 from orchbridge.core.reading import PATIENCE, after
+
+FIELD_MAX = 1_000  # of what becomes part of ids and headers; a certname has at most 255 characters
 
 
 def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
@@ -26,9 +28,7 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
     context = track.context
     if context is None:
         return  # asked again once the job and its task are known
-    events = [item for item in page.items if isinstance(item, JobEvent) and item.id > 0]
-    if any(a.id >= b.id for a, b in pairwise(events)):
-        events = list({event.id: event for event in sorted(events, key=lambda event: event.id)}.values())
+    events, odds = _sorted_out(page.items)
     delivered = track.memo.events
     fresh = delivered.fresh([event.id for event in events])
     room = _room(work, events, set(fresh))
@@ -38,10 +38,10 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
         rest = tuple(event for event in events if event.id > last)
         events = [event for event in events if event.id <= last]
         fresh = fresh[:room]
-        work.left.append(replace(reply, answer=replace(page, items=(*rest, *_odds(page.items)))))
+        work.left.append(replace(reply, answer=replace(page, items=(*rest, *odds))))
     track = _deliver(work, track, context, events, set(fresh))
     if not partial:
-        track = _odd_ones(work, track, context, page.items)
+        track = _odd_ones(work, track, context, odds)
         reading = after(
             track.reading,
             asked_at=reply.asked_at,
@@ -82,13 +82,44 @@ def _cut_at(reply: Reply, page: Page, events: list[JobEvent]) -> int | None:
     return last if reply.question.start is None or last >= reply.question.start else None
 
 
-def _odds(items: tuple[Item, ...]) -> tuple[Odd, ...]:
-    """Return what has no place among the events: unreadable items, and events without a usable id."""
-    return tuple(
-        item if isinstance(item, Odd) else Odd(item.raw, "an event without a usable id")
-        for item in items
-        if isinstance(item, Odd) or (isinstance(item, JobEvent) and item.id <= 0)
-    )
+def _sorted_out(items: tuple[Item, ...]) -> tuple[list[JobEvent], list[Odd]]:
+    """Return the events by id, each id once, and what has no place among them."""
+    events, odds = list[JobEvent](), list[Odd]()
+    for item in items:
+        if isinstance(item, Odd):
+            odds.append(item)
+        elif isinstance(item, JobEvent):
+            reason = _unfit(item)
+            if reason:
+                odds.append(Odd(item.raw, reason))
+            else:
+                events.append(item)
+    if any(a.id >= b.id for a, b in pairwise(events)):
+        events, twice = _each_once(events)
+        odds += twice
+    return events, odds
+
+
+def _each_once(events: list[JobEvent]) -> tuple[list[JobEvent], list[Odd]]:
+    """Return the first event of each id, and what else claims to be it."""
+    first: dict[int, JobEvent] = {}
+    twice: list[Odd] = []
+    for event in events:
+        other = first.setdefault(event.id, event)
+        if other.raw != event.raw:
+            twice.append(Odd(event.raw, f"another event says that it has the id {event.id}"))
+    return [first[id_] for id_ in sorted(first)], twice
+
+
+def _unfit(event: JobEvent) -> str:
+    """Return why the event cannot be carried, "" where it can."""
+    if event.id <= 0:
+        return "an event without a usable id"
+    if len(event.raw) > FIELD_MAX:
+        for what, text in (("certname", event.node), ("type", event.type), ("timestamp", event.stamp)):
+            if text is not None and len(text) > FIELD_MAX:
+                return f"event {event.id} has a {what} of {len(text)} characters"
+    return ""
 
 
 def _deliver(work: Work, track: Track, context: Context, events: list[JobEvent], fresh: set[int]) -> Track:
@@ -126,12 +157,13 @@ def _deliver(work: Work, track: Track, context: Context, events: list[JobEvent],
     return replace(track, memo=memo, nodes=nodes, began=began)
 
 
-def _odd_ones(work: Work, track: Track, context: Context, items: tuple[Item, ...]) -> Track:
+def _odd_ones(work: Work, track: Track, context: Context, odds: list[Odd]) -> Track:
     """Quarantine what could not be understood, once."""
+    if not odds:
+        return track
     memo: Memo = track.memo
-    for odd in _odds(items):
-        name = odd_id(odd)
-        if name not in memo.odd:
-            work.records.append(odd_record(context, odd, work.observed))
-            memo = replace(memo, odd=(*memo.odd, name))
+    place = within(context, "event")
+    for aside in unsaid(place, odds, memo.odd):
+        work.records.append(aside_record(place, aside, work.observed))
+        memo = replace(memo, odd=(*memo.odd, aside.name))
     return replace(track, memo=memo)

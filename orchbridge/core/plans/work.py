@@ -10,8 +10,8 @@ from orchbridge.core import times
 from orchbridge.core.draft import Draft
 from orchbridge.core.facts import Odd, PlanEvent
 from orchbridge.core.normalize.context import Context
-from orchbridge.core.normalize.notices import odd_id, odd_record
 from orchbridge.core.normalize.plans import context, event_record, state_record, terminal
+from orchbridge.core.normalize.quarantine import aside_record, digest_name, unsaid, within
 from orchbridge.core.normalize.secrets import secret_values
 from orchbridge.core.plans.track import Track, needs_whole, replace
 from orchbridge.core.questions import Page, PlanEvents, Question, Reply
@@ -56,8 +56,13 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
     events = [item for item in page.items if isinstance(item, PlanEvent) and (item.id is None or item.id > 0)]
     numbered = sorted((event for event in events if event.id is not None), key=lambda event: event.id or 0)
     fresh = set(track.memo.events.fresh([event.id for event in numbered if event.id is not None]))
-    odd_ones = [event for event in events if event.id is None and event_name(event) not in track.memo.odd]
-    held = {event.id: event for event in numbered if event.id in fresh}
+    odd_ones = [
+        event for event in events if event.id is None and event_name(track.context, event) not in track.memo.odd
+    ]
+    held: dict[int | None, PlanEvent] = {}
+    for event in numbered:
+        if event.id in fresh:
+            held.setdefault(event.id, event)  # what else claims the id is set aside
     newest = max((event.id or 0 for event in numbered), default=0)
     start = reply.question.start if isinstance(reply.question, PlanEvents) else None
     cut_at = newest if page.cut and newest and newest >= (start or 0) else None  # else its server does not go on
@@ -71,9 +76,9 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
     deliver(work, track.id)
 
 
-def event_name(event: PlanEvent) -> str:
-    """Return the event's id, or its content's digest where the server gave none."""
-    return str(event.id) if event.id is not None else odd_id(Odd(event.raw, ""))
+def event_name(ctx: Context, event: PlanEvent) -> str:
+    """Return the event's id, or the digest of its redacted content where the server gave none."""
+    return str(event.id) if event.id is not None else digest_name(ctx.redacted(event.raw, "", []))
 
 
 def deliver(work: Work, id_: int) -> None:
@@ -92,7 +97,7 @@ def deliver(work: Work, id_: int) -> None:
                 break
             cut = track.texts[event.id] is None
             event = track.texts[event.id] or event
-        name = event_name(event)
+        name = event_name(ctx, event)
         late = event.id is not None and event.id < newest
         work.records.append(event_record(ctx, event, name, work.observed, late=late, cut=cut))
         work.weight += len(event.raw)
@@ -108,12 +113,20 @@ def deliver(work: Work, id_: int) -> None:
 
 
 def _quarantine(work: Work, track: Track, ctx: Context, page: Page) -> Track:
-    memo = track.memo
+    """Set aside what could not be understood, and what claims the id of another event, once."""
+    odds, first = list[Odd](), dict[int, PlanEvent]()
     for item in page.items:
-        odd = Odd(item.raw, "an event without a usable id") if isinstance(item, PlanEvent) and item.id == 0 else item
-        if isinstance(odd, Odd) and odd_id(odd) not in memo.odd:
-            work.records.append(odd_record(ctx, odd, work.observed))
-            memo = replace(memo, odd=(*memo.odd, odd_id(odd)))
+        if isinstance(item, Odd):
+            odds.append(item)
+        elif isinstance(item, PlanEvent) and item.id is not None:
+            if item.id <= 0:
+                odds.append(Odd(item.raw, "an event without a usable id"))
+            elif first.setdefault(item.id, item).raw != item.raw:
+                odds.append(Odd(item.raw, f"another event says that it has the id {item.id}"))
+    memo, place = track.memo, within(ctx, "event")
+    for aside in unsaid(place, odds, memo.odd) if odds else ():
+        work.records.append(aside_record(place, aside, work.observed))
+        memo = replace(memo, odd=(*memo.odd, aside.name))
     return replace(track, memo=memo)
 
 
