@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from orchbridge.cli.cursors.places import (
@@ -109,7 +109,7 @@ def _table(found: Sequence[tuple[Place, Line]]) -> None:
     rows = [_row(place, one) for place, one in found]
     notes = [note for place, one in found if (note := _note(one))]
     if terminal:
-        table = Table(*COLUMNS, box=None, pad_edge=False)
+        table = Table(*(Column(name, overflow="fold") for name in COLUMNS), box=None, pad_edge=False)
         table.columns[0].min_width = max((len(row[0]) for row in rows), default=0)  # a name cut short names nothing
         for row, (_, one) in zip(rows, found, strict=True):
             table.add_row(*(Text(cell) for cell in row), style="bold red" if one.trouble else None)

@@ -284,7 +284,8 @@ def imported(folder: Path, content: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_input_moves_nothing_and_says_what_to_do(name: str, stage: Stage, tmp_path: Path) -> None:
+def test_wrong_input_moves_nothing_and_says_what_to_do(name: str, untouched: Stage, tmp_path: Path) -> None:
+    stage = untouched
     code, word, arguments = WRONG[name]
     before = stage.documents()
     done = stage.run(*arguments(tmp_path))
@@ -294,7 +295,8 @@ def test_wrong_input_moves_nothing_and_says_what_to_do(name: str, stage: Stage, 
     assert "s3cret" not in done.output
 
 
-def test_two_streams_of_which_one_is_wrong_write_neither(stage: Stage, tmp_path: Path) -> None:
+def test_two_streams_of_which_one_is_wrong_write_neither(untouched: Stage, tmp_path: Path) -> None:
+    stage = untouched
     before = stage.documents()
     done = stage.run(*imported(tmp_path, export({"prod/plans": {"prod/plans": GOOD}, "prod/jobs": {"prod/jobs": "1"}})))
     assert (done.exit_code, stage.documents()) == (2, before)
