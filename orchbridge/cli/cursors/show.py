@@ -28,7 +28,7 @@ from orchbridge.core import times
 from orchbridge.core.errors import ConfigError, Corrupt
 from orchbridge.core.head import Head
 
-COLUMNS = ("stream", "position", "epoch", "gaps", "tracked", "carried by", "memory", "written")
+COLUMNS = ("stream", "position", "epoch", "gaps", "tracked", "carried by", "memory", "age")
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -140,7 +140,7 @@ def _row(place: Place, one: Line) -> tuple[str, ...]:
         tracked,
         one.owner or "nobody",
         f"{one.bytes} B" if one.bytes < 10_000 else f"{one.bytes / 1024:.0f} KB",
-        "" if place.written is None else f"{_ago(time.time() - place.written)} ago",
+        "" if place.written is None else _ago(time.time() - place.written),
     )
 
 
