@@ -21,6 +21,7 @@ from orchbridge.core.ports import Kept, Sink, StreamId
 
 BACKFILL = "-backfill"
 REPLAY = "replay-"
+NOTES = ("window", "eras")  # what a live stream leaves to its backfill, beside the backfill's own documents
 NOUNS = {"jobs": "job", "plans": "plan"}
 
 
@@ -65,6 +66,7 @@ class _Beyond(msgspec.Struct, frozen=True):
     """What stands in some heads beside what every head has."""
 
     passage: Progress | None = None
+    total: int = 0
     eras: tuple[tuple[Any, ...], ...] = ()
 
 
@@ -73,6 +75,10 @@ class Tracked(msgspec.Struct, frozen=True):
 
     open: int = 0
     waiting: int = 0
+
+
+def _notes(id_: StreamId) -> set[str]:
+    return {f"{id_.name}/{note}" for note in NOTES} if id_ != live(id_) else set()
 
 
 def live(id_: StreamId) -> StreamId:
@@ -125,10 +131,10 @@ def stream_of(key: str) -> StreamId:
 
 
 def chosen(all_: Sequence[Place], which: str | None) -> list[Place]:
-    """Return those that SOURCE or SOURCE/STREAM names; raise ConfigError where there are none."""
+    """Return those that SOURCE or SOURCE/STREAM names, a stream's backfill with it; raise ConfigError for none."""
     if which is None:
         return list(all_)
-    found = [place for place in all_ if which in {place.id.source, place.name}]
+    found = [place for place in all_ if which in {place.id.source, place.name, live(place.id).name}]
     if not found:
         raise ConfigError(f"there is no stream {which}", hint=f"choose from {_names(all_)}")
     return found
@@ -147,13 +153,14 @@ def _names(all_: Iterable[Place]) -> str:
 
 
 def head_of(place: Place, settings: Settings) -> Head | None:
-    """Return what the head says, None where there is no memory; raise Corrupt where a worker could not use it.
+    """Return what the head says, None where there is no memory or a backfill that has not begun; raise Corrupt
+    where a worker could not use it.
 
     For a source that is not configured nobody can say whose memory it should be.
     """
     document = place.documents.get(place.name)
     if document is None:
-        if place.documents:
+        if set(place.documents) - _notes(place.id):
             raise Corrupt(
                 f"the memory of {place.name} has {len(place.documents)} documents but no head",
                 hint=f"import an export of it, or begin anew: orchbridge cursors reset {place.name}",
@@ -175,7 +182,9 @@ def read_head(id_: StreamId, document: bytes, source: Source | None, settings: S
 def progress_of(place: Place) -> Progress | None:
     """Return how far a backfill or replay has come, None for a stream that has no end."""
     found = _beyond(place.documents.get(place.name, b"{}")).passage
-    return found if found is not None and found.total else None
+    if found is None or not found.total:
+        found = Progress(total=_beyond(place.documents.get(f"{place.name}/{NOTES[0]}", b"{}")).total)
+    return found if found.total else None
 
 
 def survivor(document: bytes) -> int | None:
@@ -193,7 +202,7 @@ def _beyond(document: bytes) -> _Beyond:
 def read_memos(id_: StreamId, documents: Mapping[str, bytes]) -> Tracked:
     """Return what the documents behind a head say; raise Corrupt where one cannot be read."""
     is_open = {"job": _job_open, "plan": _plan_open}.get(noun(id_))
-    rest = {key: value for key, value in documents.items() if key != id_.name}
+    rest = {key: value for key, value in documents.items() if key not in {id_.name, *_notes(id_)}}
     if is_open is None:
         return Tracked(open=len(rest))
     strange = [key for key in rest if not key.removeprefix(f"{id_.name}/").isdecimal()]

@@ -85,7 +85,8 @@ def line(place: Place, settings: Settings, owner: str | None) -> Line:
     except (Corrupt, ConfigError) as error:
         return msgspec.structs.replace(bare, trouble=error.line())
     if head is None:
-        return msgspec.structs.replace(bare, begins=_begins(place))
+        progress = progress_of(place)
+        return msgspec.structs.replace(bare, progress=progress, begins=None if progress else _begins(place))
     return _known(bare, place, head, tracked)
 
 
@@ -127,6 +128,8 @@ def _row(place: Place, one: Line) -> tuple[str, ...]:
         position = "CANNOT BE USED"
     elif one.begins is not None:
         position = f"no memory yet: would begin at {one.begins}"
+    elif one.position is None and one.progress is not None:
+        position = f"not begun: {one.progress.total} to read"
     elif one.position is None:
         position = "every node"
     else:

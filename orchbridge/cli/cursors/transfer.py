@@ -146,31 +146,33 @@ def _wish(settings: Settings, now: Mapping[StreamId, Place], name: str, saved: S
     except Corrupt as error:
         told = f"{name} in the file cannot be used: {error}; nothing was changed"
         raise ConfigError(told, hint=error.hint) from error
-    if head is None:
+    if not documents:
         raise ConfigError(f"{name} in the file has no documents; nothing was changed", hint=hint)
     return Wish(id_, place.documents, lambda found: _import(settings, place, found, documents, head))
 
 
 def _import(
-    settings: Settings, place: Place, found: Mapping[str, bytes], documents: Mapping[str, bytes], head: Head
+    settings: Settings, place: Place, found: Mapping[str, bytes], documents: Mapping[str, bytes], head: Head | None
 ) -> Change:
     """Return what puts the file's documents in the place of those found."""
     name = place.name
     # An export does not hold the nodes' own documents: where they are gone, a node that is met must not pass for new.
     changes = {"seeded": False} if place.id.kind == "inventory" else {}
-    stamped = moving.stamped(documents[name], stamp("import"), **changes)
-    if _but_owner(found) == _but_owner({**documents, name: stamped}):
+    new: dict[str, bytes | None] = {**documents}
+    if head is not None:
+        new[name] = moving.stamped(documents[name], stamp("import"), **changes)
+    if _but_owner(found) == _but_owner(new):
         return Change((f"{name}: is as in the file; nothing to do",))
     gone = dict.fromkeys(key for key in found if key not in documents)
-    return Change(_told(settings, place, found, documents, head), {**gone, **documents, name: stamped})
+    return Change(_told(settings, place, found, documents, head), {**gone, **new})
 
 
-def _but_owner(documents: Mapping[str, bytes]) -> dict[str, object]:
+def _but_owner(documents: Mapping[str, bytes | None]) -> dict[str, object]:
     """Return documents without what an import always changes."""
     found: dict[str, object] = {}
     for key, value in documents.items():
         try:
-            fields = msgspec.json.decode(value)
+            fields = msgspec.json.decode(value or b"null")
         except (msgspec.MsgspecError, UnicodeDecodeError):
             fields = value
         found[key] = {**fields, "owner": ""} if isinstance(fields, dict) else fields
@@ -178,9 +180,11 @@ def _but_owner(documents: Mapping[str, bytes]) -> dict[str, object]:
 
 
 def _told(
-    settings: Settings, place: Place, found: Mapping[str, bytes], documents: Mapping[str, bytes], then: Head
+    settings: Settings, place: Place, found: Mapping[str, bytes], documents: Mapping[str, bytes], then: Head | None
 ) -> tuple[str, ...]:
     name, noun = place.name, place.noun
+    if then is None:
+        return (f"{name}: a backfill that has not begun takes the place of {len(found)} documents",)
     where = f"{noun} {then.high}".strip() if place.id.kind != "inventory" else "an inventory"
     where = f"{where}, epoch {then.epoch_name}, {len(documents) - 1} tracked"
     if name not in found:

@@ -127,6 +127,21 @@ def test_show_tells_how_far_a_backfill_is_and_that_it_cannot_be_moved(stage: Sta
     assert "prod/jobs" in stage.documents()
 
 
+def test_a_backfill_that_has_not_begun_is_no_damage(stage: Stage, tmp_path: Path) -> None:
+    """Its live stream has left it a window, and no head."""
+    backfill, key = StreamId("prod", "jobs-backfill"), "prod/jobs-backfill/window"
+    stage.write(backfill, {key: b'{"v":1,"mark":"m","total":90,"last":90}'})
+    assert "not begun: 90 to read" in stage.run("show", "prod/jobs").stdout
+    file = tmp_path / "saved.json"
+    assert stage.run("export", "prod/jobs", "-o", str(file)).exit_code == 0
+    assert set(json.loads(file.read_text())["streams"]) == {"prod/jobs", "prod/jobs-backfill"}
+    before = stage.documents()
+    assert stage.run("reset", "prod/jobs-backfill", "--yes").exit_code == 0
+    assert key not in stage.documents()
+    assert stage.run("import", str(file), "--yes").exit_code == 0
+    assert stage.documents() == before
+
+
 def test_set_to_where_it_stands_writes_nothing(stage: Stage) -> None:
     before = stage.documents()
     done = stage.run("set", "prod/plans", "--plan", "31", "--yes")
