@@ -89,10 +89,12 @@ async def bridge(
     sink = wiring.sink_of(settings.sink, set_aside)
     async with wiring.clients_of(settings, observe) as clients:
         watched = list(_watched(settings, streams, clients))
-        watch = OpsWatch(watched, metrics, wiring.viewer(streams), version=__version__, clock=time.time)
+        name = name or worker_name()
+        view = wiring.viewer(streams)
+        watch = OpsWatch(watched, metrics, view, version=__version__, clock=time.time, worker=name)
         heard = watch if through is None else through(watch)
         hearts = wiring.hearts_of(settings, streams)
-        worker = Worker(name or worker_name(), sink, stop, heard, time.time, hearts=hearts)
+        worker = Worker(name, sink, stop, heard, time.time, hearts=hearts)
         app = application(watch.status, metrics)
         async with serving(app, settings.http.host, settings.http.port) as port:
             address = f"http://{settings.http.listen.rpartition(':')[0]}:{port}/"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -80,14 +80,40 @@ class Finding(msgspec.Struct, frozen=True):
     hint: str = ""
 
 
+class Share(msgspec.Struct, frozen=True):
+    """Which streams are ours at a time, and, as far as the sink knows, whose the others are.
+
+    `group` names what the workers share, "" where a sink's streams are all ours always. `members` are
+    the names of all workers and `owners` the worker of each stream by name. `apart` says why we are no
+    member just now; whatever was ours stays ours until a share says otherwise. Every share that is not
+    `apart` is a new decision of the group, even where it says the same.
+    """
+
+    owned: frozenset[StreamId]
+    group: str = ""
+    members: tuple[str, ...] = ()
+    owners: Mapping[str, str] = {}
+    apart: OrchbridgeError | None = None
+
+
+class Group(Protocol):
+    """Our place among the workers that share a sink's streams."""
+
+    async def share(self) -> Share:
+        """Return the newest share, waiting until it is another one than was returned last."""
+
+
 class Sink(Protocol):
     """Where records go and where the memory lives."""
 
     async def open(self, streams: Sequence[StreamId]) -> None:
         """Connect and verify everything these streams need; raise Refused or SinkLost."""
 
+    def join(self, streams: Sequence[StreamId], worker: str) -> AbstractAsyncContextManager[Group]:
+        """Share these streams with the other workers while the block runs; leave them to the others after it."""
+
     def claim(self, stream: StreamId) -> AbstractAsyncContextManager[Lane]:
-        """Fence older owners, then hand out the lane."""
+        """Fence older owners, then hand out the lane; raise Fenced where the stream is another worker's."""
 
     async def close(self) -> None:
         """Let go of everything within 2 s."""
@@ -145,6 +171,10 @@ class Stream(Protocol):
 class Watch(Protocol):
     """Told what happened; turns it into metrics, log lines and the status page."""
 
+    def shared(self, share: Share) -> None:
+        """The workers' group has decided anew, or we are outside it."""
+
+    def assigned(self, stream: StreamId) -> None: ...
     def claimed(self, stream: StreamId, state: Any) -> None: ...
     def lapped(self, stream: StreamId, batch: Batch, now: float) -> None:
         """An answer was folded; whatever it held is committed by now."""
@@ -154,4 +184,8 @@ class Watch(Protocol):
     def troubled(self, stream: StreamId, subject: str, trouble: Trouble) -> None: ...
     def parked(self, stream: StreamId, refusal: OrchbridgeError) -> None: ...
     def resumed(self, stream: StreamId) -> None: ...
-    def released(self, stream: StreamId, reason: str) -> None: ...
+    def released(self, stream: StreamId, reason: str) -> None:
+        """A newer owner was met: the stream was let go."""
+
+    def revoked(self, stream: StreamId, reason: str) -> None:
+        """The group gave the stream to another worker, and it was let go."""

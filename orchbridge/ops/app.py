@@ -55,6 +55,7 @@ def application(status: Callable[[], Status], metrics: Metrics) -> ASGIApp:
         for source, shown in zip(now.sources, body["sources"], strict=True):
             for stream, row in zip(source.streams, shown["streams"], strict=True):
                 row["lag_s"] = stream.lapsed_s(now.now)
+                row["role"] = stream.role
         return _json({"ready": not reasons, "reasons": reasons, **body})
 
     def get_page(_: Request) -> Response:

@@ -110,6 +110,10 @@ PE = (
 OURS = (
     Metric("orchbridge_build_info", "gauge", ("version",), "Always 1; the version that runs"),
     Metric("orchbridge_stream_owned", "gauge", _SS, "1 if this worker carries the stream"),
+    Metric("orchbridge_stream_fenced_total", "counter", _SS, "Times a newer owner was met and the stream let go"),
+    Metric("orchbridge_group_member", "gauge", (), "1 if this worker is a member of the workers' group"),
+    Metric("orchbridge_group_workers", "gauge", (), "Workers in the group, as its last decision counted them"),
+    Metric("orchbridge_group_rebalances_total", "counter", (), "Times the group shared out the streams"),
     Metric("orchbridge_stream_parked", "gauge", _SS, "1 if the stream waits for a person: see the status page"),
     Metric(
         "orchbridge_lag_seconds",

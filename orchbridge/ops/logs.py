@@ -65,6 +65,8 @@ def _route_others(stream: TextIO, shared: list[Processor], last: list[Processor]
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    # It warns of every sharing-out of the streams, which we tell in our own words.
+    logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.ERROR)
     logging.captureWarnings(capture=True)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from html import escape
 
 from orchbridge.core.view import RecentJob
-from orchbridge.ops.status import LIVE, PARKED, STARTING, STUMBLING, SourceStatus, Status, StreamStatus
+from orchbridge.ops.status import FENCED, LIVE, OWNER, PARKED, STARTING, STUMBLING, SourceStatus, Status, StreamStatus
 
 REFRESH_S = 5
 
@@ -47,7 +47,7 @@ nav{margin-left:0}nav a{margin:0 .75rem 0 0}}
 STYLE_HASH = f"sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}"
 
 _COLOURS = {
-    LIVE: "good", STARTING: "", STUMBLING: "warn", PARKED: "bad",
+    LIVE: "good", STARTING: "", STUMBLING: "warn", PARKED: "bad", FENCED: "warn",
     "finished": "good", "success": "good", "failed": "bad", "failure": "bad", "stopped": "warn", "stopping": "warn",
 }  # fmt: skip
 
@@ -61,7 +61,8 @@ def page(status: Status, reasons: tuple[str, ...]) -> str:
         f"<title>{'Not ready' if reasons else 'Ready'} · orchbridge</title><style>{STYLE}</style></head><body><main>"
         f"<header><h1>orchbridge</h1><small>{escape(status.version)}, up {_span(status.now - status.started)}</small>"
         '<nav><a href="metrics">metrics</a><a href="status.json">json</a><a href="readyz">ready</a></nav></header>'
-        f"{_banner(reasons)}{''.join(_source(source, status.now) for source in status.sources)}</main></body></html>"
+        f"{_banner(reasons)}{_workers(status)}"
+        f"{''.join(_source(source, status.now) for source in status.sources)}</main></body></html>"
     )
 
 
@@ -70,6 +71,20 @@ def _banner(reasons: tuple[str, ...]) -> str:
         return '<div class="banner" role="status">Ready: every stream this worker carries is moving.</div>'
     lines = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
     return f'<div class="banner bad" role="alert">Not ready<ul>{lines}</ul></div>'
+
+
+def _workers(status: Status) -> str:
+    """Who this worker is, and who shares the streams with it."""
+    if status.group is None:
+        return ""
+    others = [name for name in status.group.members if name != status.worker]
+    beside = f", beside {', '.join(map(escape, others))}" if others else ", alone"
+    joined = "outside" if status.group.trouble else "in"
+    beside = "" if status.group.trouble else beside
+    return (
+        f'<p class="soft">Worker {escape(status.worker)}, {joined} group {escape(status.group.name)}{beside}. '
+        f"Last shared out {_ago(status.group.since, status.now)}.</p>"
+    )
 
 
 def _source(source: SourceStatus, now: float) -> str:
@@ -96,7 +111,7 @@ def _streams(streams: Iterable[StreamStatus], now: float) -> str:
         _row(
             heads,
             f"<b>{escape(stream.kind)}</b>",
-            _pill(stream.state, _COLOURS.get(stream.state, "")),
+            _state(stream),
             escape(stream.view.cursor) or "–",
             "–" if (lag := stream.lapsed_s(now)) is None else _span(lag),
             _ago(stream.last_commit, now),
@@ -106,6 +121,11 @@ def _streams(streams: Iterable[StreamStatus], now: float) -> str:
         for stream in streams
     )
     return f"<h3>Streams</h3><table>{_head(heads)}<tbody>{rows}</tbody></table>"
+
+
+def _state(stream: StreamStatus) -> str:
+    told = _pill(stream.state, _COLOURS.get(stream.state, ""))
+    return f"{told} <small>{escape(stream.owner)}</small>" if stream.role != OWNER and stream.owner else told
 
 
 def _mishap(stream: StreamStatus, now: float) -> str:

@@ -9,16 +9,18 @@ from orchbridge.core.view import StreamView
 PATIENCE_S = 30.0
 PATIENCE_LAPS = 3
 
-# What a stream is doing. Standby and released streams are another worker's, or nobody's yet.
-STANDBY, STARTING, LIVE, STUMBLING, PARKED, RELEASED = (
+# What a stream is doing. Standby streams are another worker's, or nobody's yet; fenced ones met a newer
+# owner, and wait for the group to say whose they are.
+STANDBY, STARTING, LIVE, STUMBLING, PARKED, FENCED = (
     "standby",
     "starting",
     "live",
     "stumbling",
     "parked",
-    "released",
+    "fenced",
 )
-IDLE = frozenset({STANDBY, RELEASED})
+IDLE = frozenset({STANDBY, FENCED})
+OWNER = "owner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,10 @@ class Mishap:
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """One stream. Times are Unix seconds, None for "not yet"; `since` is when the worker took it up."""
+    """One stream. Times are Unix seconds, None for "not yet"; `since` is when the worker took it up.
+
+    `owner` is the worker that carries it, as far as the workers' group said.
+    """
 
     kind: str
     state: str
@@ -43,6 +48,12 @@ class StreamStatus:
     mishap: Mishap | None = None
     records: int = 0
     view: StreamView = field(default_factory=StreamView)
+    owner: str | None = None
+
+    @property
+    def role(self) -> str:
+        """What this worker is to the stream: owner, standby or fenced."""
+        return self.state if self.state in IDLE else OWNER
 
     def lapsed_s(self, now: float) -> float | None:
         """Return seconds since the last completed lap, or since the stream was taken up; None where idle."""
@@ -68,26 +79,41 @@ class SourceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupStatus:
+    """The workers that share the streams, by name; `trouble` says why this one is not among them since `since`."""
+
+    name: str
+    members: tuple[str, ...]
+    since: float
+    trouble: Mishap | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
-    """Everything at `now` (Unix seconds)."""
+    """Everything at `now` (Unix seconds). `group` is None where nothing is shared."""
 
     version: str
     started: float
     now: float
     sources: tuple[SourceStatus, ...] = ()
+    worker: str = ""
+    group: GroupStatus | None = None
 
 
 def ready(status: Status, now: float) -> tuple[str, ...]:
     """Return why this worker is not ready; nothing where it is. A worker that stands by is ready."""
     reasons = []
+    if status.group is not None and status.group.trouble is not None:
+        told = status.group.trouble
+        reasons.append(f"{told.message}; {told.action}" if told.action else told.message)
     for source in status.sources:
         for stream in source.streams:
             name = f"{source.name}/{stream.kind}"
             lapsed = stream.lapsed_s(now)
             if stream.state == PARKED:
-                told = stream.mishap
-                action = f"; {told.action}" if told and told.action else ""
-                reasons.append(f"{name} is parked: {told.message if told else 'a person is needed'}{action}")
+                cause = stream.mishap
+                action = f"; {cause.action}" if cause and cause.action else ""
+                reasons.append(f"{name} is parked: {cause.message if cause else 'a person is needed'}{action}")
             elif lapsed is not None and lapsed > stream.patience_s:
                 reasons.append(f"{name} has not completed a lap for {lapsed:.0f} s (limit {stream.patience_s:.0f} s)")
     return tuple(reasons)

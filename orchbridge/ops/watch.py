@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.errors import OrchbridgeError
-from orchbridge.core.ports import StreamId
+from orchbridge.core.ports import Share, StreamId
 from orchbridge.core.questions import Trouble
 from orchbridge.core.records import Record
 from orchbridge.core.view import StreamView
@@ -21,6 +21,7 @@ from orchbridge.ops.gauges import Gauges
 from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.pulse import Pulse
 from orchbridge.ops.repeats import Repeats
+from orchbridge.ops.sharing import Sharing
 from orchbridge.ops.status import Mishap, SourceStatus, Status, StreamStatus
 
 LOG_INTERVAL_S = 60.0
@@ -77,6 +78,7 @@ class OpsWatch:
         *,
         version: str,
         clock: Callable[[], float],
+        worker: str = "",
         log: FilteringBoundLogger | None = None,
     ) -> None:
         self._sources = {source.name: source for source in sources}
@@ -89,6 +91,8 @@ class OpsWatch:
         self._started = clock()
         self._log: FilteringBoundLogger = log if log is not None else structlog.get_logger("orchbridge")
         self._repeats = Repeats(LOG_INTERVAL_S)
+        self._sharing = Sharing(metrics, clock, self._log, self._repeats)
+        self._worker = worker
         self._pulses = {name: Pulse() for name in self._sources}
         self._fates: dict[StreamId, _Fate] = {}
         metrics.set("orchbridge_build_info", version, to=1)
@@ -99,6 +103,16 @@ class OpsWatch:
         metrics.refresh = self.refresh
 
     # -- told by the runtime ------------------------------------------------------------------
+
+    def shared(self, share: Share) -> None:
+        """The workers' group has decided anew, or we are outside it."""
+        self._sharing.told(share)
+
+    def assigned(self, stream: StreamId) -> None:
+        """The stream is ours to claim."""
+        self._take_up(stream).word = words.STARTING
+        if self._sharing.status is not None:
+            self._log.info("stream.assigned", stream=stream.name)
 
     def claimed(self, stream: StreamId, state: Any) -> None:
         """The stream is ours, and this is what the sink remembers of it."""
@@ -186,15 +200,15 @@ class OpsWatch:
         self._log.info("stream.resumed", stream=stream.name)
 
     def released(self, stream: StreamId, reason: str) -> None:
-        """Another worker carries the stream now, or nobody: its gauges go."""
-        fate = self._fate(stream)
-        fate.word, fate.since, fate.last_lap, fate.state = words.RELEASED, None, None, None
-        self._repeats.over((stream.name, "stumbled"))
-        alone = all(other.word in words.IDLE for id_, other in self._fates.items() if id_.source == stream.source)
-        self._gauges.forget(where(stream.source, stream.kind), alone=alone)
-        if stream.kind not in self._sources[stream.source].streams:
-            del self._fates[stream]  # a replay does not come back
-        self._log.info("stream.released", stream=stream.name, reason=reason)
+        """A newer owner was met: the stream is let go until the group says whose it is."""
+        self._metrics.add("orchbridge_stream_fenced_total", *where(stream.source, stream.kind))
+        self._let_go(stream, words.FENCED)
+        self._log.warning("stream.released", stream=stream.name, reason=reason)
+
+    def revoked(self, stream: StreamId, reason: str) -> None:
+        """The group gave the stream to another worker, and it was let go."""
+        self._let_go(stream, words.STANDBY)
+        self._log.info("stream.revoked", stream=stream.name, reason=reason)
 
     # -- told by the client and the sink ------------------------------------------------------
 
@@ -224,9 +238,8 @@ class OpsWatch:
     def status(self) -> Status:
         """Return the picture of this moment."""
         now = self._clock()
-        return Status(
-            self._version, self._started, now, tuple(self._source(source, now) for source in self._sources.values())
-        )
+        sources = tuple(self._source(source, now) for source in self._sources.values())
+        return Status(self._version, self._started, now, sources, self._worker, self._sharing.status)
 
     def refresh(self) -> None:
         """Bring the gauges that depend on time or on a stream's state up to date."""
@@ -235,6 +248,16 @@ class OpsWatch:
             self._gauges.source(source, status.now)
 
     # -- ourselves ----------------------------------------------------------------------------
+
+    def _let_go(self, stream: StreamId, word: str) -> None:
+        """Drop the gauges of what another worker tells about now, or nobody."""
+        fate = self._fate(stream)
+        fate.word, fate.since, fate.last_lap, fate.state = word, None, None, None
+        self._repeats.over((stream.name, "stumbled"))
+        alone = all(other.word in words.IDLE for id_, other in self._fates.items() if id_.source == stream.source)
+        self._gauges.forget(where(stream.source, stream.kind), alone=alone)
+        if stream.kind not in self._sources[stream.source].streams:
+            del self._fates[stream]  # a replay does not come back
 
     def _fate(self, stream: StreamId) -> _Fate:
         return self._fates.setdefault(stream, _Fate(0.0))
@@ -268,6 +291,7 @@ class OpsWatch:
             mishap=fate.mishap,
             records=fate.records,
             view=StreamView() if fate.state is None else self._view(stream, fate.state),
+            owner=self._sharing.owner(stream),
         )
 
     def _tell(self, stream: StreamId, records: tuple[Record, ...]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from orchbridge.core.errors import Corrupt, Denied, Fenced, OrchbridgeError, Refused, SinkLost
 from orchbridge.core.pace import backoff
-from orchbridge.core.ports import Api, Stream
+from orchbridge.core.ports import Api, Stream, StreamId
+from orchbridge.runtime.shards import carry_shares
+from orchbridge.runtime.stop import Stop
 from orchbridge.runtime.tail import Worker, first, tail
 
 LOOK_AGAIN_S = 2.0  # how often a parked stream looks at its token and certificate files
@@ -26,9 +27,13 @@ async def carry_all(feeds: Sequence[Feed], worker: Worker) -> None:
     """Carry all streams until asked to stop; raise Refused where the sink's topics are wrong from the start."""
     if not await _opened(feeds, worker):
         return
-    async with asyncio.TaskGroup() as group:
-        for feed in feeds:
-            group.create_task(carry(feed, worker), name=feed.stream.id.name)
+    by_id = {feed.stream.id: feed for feed in feeds}
+
+    async def carrying(id_: StreamId, term: Stop) -> Fenced | None:
+        return await carry(by_id[id_], worker._replace(stop=term))
+
+    async with worker.sink.join(list(by_id), worker.name) as group:
+        await carry_shares(list(by_id), group, worker.stop, worker.watch, carrying)
 
 
 async def _opened(feeds: Sequence[Feed], worker: Worker) -> bool:
@@ -49,26 +54,31 @@ async def _opened(feeds: Sequence[Feed], worker: Worker) -> bool:
     return False
 
 
-async def carry(feed: Feed, worker: Worker) -> None:
-    """Carry one stream; park it while only a person can help, let it go when another owner has it."""
+async def carry(feed: Feed, worker: Worker) -> Fenced | None:
+    """Carry one stream until asked to stop; park it while only a person can help.
+
+    Return Fenced where a newer owner was met: then it is for the group to say whether the stream is still ours.
+    """
     id_ = feed.stream.id
     while not worker.stop.asked:
         refusal: OrchbridgeError | None = None
-        fenced = False
+        fenced: Fenced | None = None
         try:
             await tail(feed.stream, feed.api, worker)
         except* Fenced as found:
-            fenced = True
-            worker.watch.released(id_, str(first(found)))
+            fenced = first(found)
         except* (Denied, Refused, Corrupt) as found:
             refusal = first(found)
-        if fenced:
-            return
+        if fenced is not None:
+            if not worker.stop.asked:  # else it was given away, which is no surprise to anybody
+                worker.watch.released(id_, str(fenced))
+            return fenced
         if refusal is not None:
             worker.watch.parked(id_, refusal)
             await _parked(feed, worker, refusal)
             if not worker.stop.asked:
                 worker.watch.resumed(id_)
+    return None
 
 
 async def _parked(feed: Feed, worker: Worker, refusal: OrchbridgeError) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 GRACE_S = 9.0  # a batch has finished or never will: commits are bounded, and supervisors wait about 10 s
 
@@ -26,6 +26,17 @@ class Stop:
         self._event.set()
         for cut in tuple(self._cuts):
             cut()
+
+    @contextlib.contextmanager
+    def telling(self, heard: Callable[[], None]) -> Iterator[None]:
+        """Call `heard` when asked, or at once where that is past, while the block runs."""
+        self._cuts.add(heard)
+        try:
+            if self.asked:
+                heard()
+            yield
+        finally:
+            self._cuts.discard(heard)
 
     @contextlib.asynccontextmanager
     async def cutting(self) -> AsyncIterator[Callable[[], None]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -11,8 +12,9 @@ import msgspec
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.errors import Fenced, SinkLost
-from orchbridge.core.ports import Codec, Finding, Kept, Recalled, StreamId
+from orchbridge.core.ports import Codec, Finding, Group, Kept, Recalled, StreamId
 from orchbridge.core.records import Message, Record
+from orchbridge.sinks.alone import alone
 from orchbridge.sinks.needs import Quarantine, encode, of_stream
 
 Hook: TypeAlias = Callable[[StreamId, Batch], Awaitable[None]]
@@ -56,6 +58,10 @@ class MemorySink:
 
     async def open(self, streams: Sequence[StreamId]) -> None:
         """Nothing has to exist beforehand."""
+
+    def join(self, streams: Sequence[StreamId], worker: str) -> AbstractAsyncContextManager[Group]:  # noqa: ARG002
+        """Everything is ours: nobody else can write here."""
+        return alone(streams)
 
     @contextlib.asynccontextmanager
     async def claim(self, stream: StreamId) -> AsyncIterator[MemoryLane]:

@@ -7,11 +7,13 @@ import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import BinaryIO
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.errors import OrchbridgeError, Refused, SinkLost
-from orchbridge.core.ports import Codec, Finding, Kept, Recalled, StreamId
+from orchbridge.core.ports import Codec, Finding, Group, Kept, Recalled, StreamId
+from orchbridge.sinks.alone import alone
 from orchbridge.sinks.needs import Quarantine, encode
 
 
@@ -31,6 +33,10 @@ class StdoutSink:
 
     async def open(self, streams: Sequence[StreamId]) -> None:
         """Nothing has to exist beforehand."""
+
+    def join(self, streams: Sequence[StreamId], worker: str) -> AbstractAsyncContextManager[Group]:  # noqa: ARG002
+        """Everything is ours: nobody else can write here."""
+        return alone(streams)
 
     @contextlib.asynccontextmanager
     async def claim(self, stream: StreamId) -> AsyncIterator[StdoutLane]:

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
 
+from orchbridge.core.ports import Share
 from orchbridge.ops import metrics as ops_metrics
 from orchbridge.ops.catalogue import CATALOGUE, Metric
 from orchbridge.ops.metrics import Metrics, page
@@ -73,6 +74,7 @@ def test_every_metric_of_the_catalogue_is_reached() -> None:
     """A metric nobody sets is a promise nobody keeps."""
     stage = lively()
     stage.carry(PLANS_STREAM)
+    stage.watch.shared(Share(frozenset({PLANS_STREAM}), "orchbridge", ("w1",), {PLANS_STREAM.name: "w1"}))
     stage.metrics.add("orchbridge_series_overflow_total", "prod", "environment")
     text = stage.metrics.text("")[0].decode()
     assert [metric.name for metric in CATALOGUE if f"# TYPE {metric.name} " not in text] == []

@@ -21,8 +21,8 @@ def stream(state: str, *, since: float | None = 0.0, lap: float | None = None, i
     ("case", "is_ready"),
     [
         (stream("standby", since=None), True),
-        (stream("released", since=None), True),
-        (stream("released", since=0.0, lap=1.0), True),
+        (stream("fenced", since=None), True),
+        (stream("fenced", since=0.0, lap=1.0), True),
         (stream("starting", since=NOW - 29), True),
         (stream("starting", since=NOW - 31), False),
         (stream("live", lap=NOW - 1), True),

@@ -232,7 +232,7 @@ def test_the_word_for_each_stretch_of_a_streams_life(stage: Stage) -> None:
         step()
         seen.append(words(stage))
     assert seen == [
-        "standby", "starting", "live", "stumbling", "stumbling", "live", "parked", "starting", "released",
+        "standby", "starting", "live", "stumbling", "stumbling", "live", "parked", "starting", "fenced",
     ]  # fmt: skip
 
 

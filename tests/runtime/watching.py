@@ -7,7 +7,7 @@ from typing import Any
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.errors import OrchbridgeError
-from orchbridge.core.ports import StreamId
+from orchbridge.core.ports import Share, StreamId
 from orchbridge.core.questions import Trouble
 
 
@@ -16,12 +16,20 @@ class Watching:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str, Any]] = []
+        self.shares: list[Share] = []
         self.states: dict[str, Any] = {}
         self._news = asyncio.Event()
 
     def _tell(self, what: str, stream: StreamId, detail: Any = None) -> None:
         self.told.append((what, stream.kind, detail))
         self._news.set()
+
+    def shared(self, share: Share) -> None:
+        self.shares.append(share)
+        self._news.set()
+
+    def assigned(self, stream: StreamId) -> None:
+        self._tell("assigned", stream)
 
     def claimed(self, stream: StreamId, state: Any) -> None:
         self.states[stream.kind] = state
@@ -47,6 +55,9 @@ class Watching:
 
     def released(self, stream: StreamId, reason: str) -> None:
         self._tell("released", stream, reason)
+
+    def revoked(self, stream: StreamId, reason: str) -> None:
+        self._tell("revoked", stream, reason)
 
     def count(self, what: str, kind: str | None = None) -> int:
         return sum(1 for told, of, _ in self.told if told == what and kind in {None, of})

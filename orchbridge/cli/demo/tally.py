@@ -84,8 +84,10 @@ class Listening:
 
     def __init__(self, watch: Watch, tally: Tally, settled: Callable[[], None]) -> None:
         self._watch, self._tally, self._settled = watch, tally, settled
-        self.claimed, self.stumbled, self.troubled = watch.claimed, watch.stumbled, watch.troubled
-        self.parked, self.resumed, self.released = watch.parked, watch.resumed, watch.released
+        self.shared, self.assigned, self.claimed = watch.shared, watch.assigned, watch.claimed
+        self.stumbled, self.troubled = watch.stumbled, watch.troubled
+        self.parked, self.resumed = watch.parked, watch.resumed
+        self.released, self.revoked = watch.released, watch.revoked
 
     def committed(self, stream: StreamId, batch: Batch, seconds: float) -> None:
         """A batch is in the files."""

@@ -7,14 +7,16 @@ import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.errors import SinkLost
-from orchbridge.core.ports import Codec, Finding, Kept, Recalled, StreamId
+from orchbridge.core.ports import Codec, Finding, Group, Kept, Recalled, StreamId
 from orchbridge.core.records import COMPACTED
+from orchbridge.sinks.alone import alone
 from orchbridge.sinks.jsonl import disk, ledger
 from orchbridge.sinks.jsonl.inspection import inspect
 from orchbridge.sinks.jsonl.store import Store
@@ -54,6 +56,10 @@ class JsonlSink:
         Corrupt where files and cursor file disagree, SinkLost where the disk fails."""
         self._sources.update(dict.fromkeys(stream.source for stream in streams))
         await self._run(self._store.open, set(topics(streams, self._codec)))
+
+    def join(self, streams: Sequence[StreamId], worker: str) -> AbstractAsyncContextManager[Group]:  # noqa: ARG002
+        """Everything is ours: the lock keeps others out."""
+        return alone(streams)
 
     @contextlib.asynccontextmanager
     async def claim(self, stream: StreamId) -> AsyncIterator[JsonlLane]:

@@ -10,15 +10,18 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError
 
 from orchbridge.core.errors import ConfigError, OrchbridgeError
+from orchbridge.sinks.kafka.assignor import Assignor
 from orchbridge.sinks.kafka.errors import meaning
 from orchbridge.sinks.kafka.settings import KafkaSettings
 
 STOP_S = 2.0
 REQUEST_S = 10.0
+SESSION_S, HEARTBEAT_S = 6.0, 1.0  # 6 s is the least that brokers admit by default
 FETCH_BYTES = 262_144  # of a partition at once; what is recalled must not stand in memory by the ten thousand
 
 
@@ -75,6 +78,27 @@ class Clients:
             yield client
         finally:
             await _end_producer(client)
+
+    @contextlib.asynccontextmanager
+    async def member(self, worker: str, assignor: Assignor) -> AsyncIterator[AIOKafkaConsumer]:
+        """Yield a started consumer of the group that has subscribed to nothing yet; it leaves at the end."""
+        options = self._options() | {"client_id": worker}
+        client = AIOKafkaConsumer(
+            **options,
+            group_id=self._settings.group,
+            partition_assignment_strategy=(assignor,),
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+            session_timeout_ms=int(SESSION_S * 1000),
+            rebalance_timeout_ms=int(SESSION_S * 1000),  # below REQUEST_S: the answer is waited for that long
+            heartbeat_interval_ms=int(HEARTBEAT_S * 1000),
+        )
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                await self._start(client)
+            yield client
+        finally:
+            await _end_member(client)
 
     async def _start(self, client: Any) -> None:
         try:
@@ -150,24 +174,43 @@ async def _end_producer(producer: AIOKafkaProducer) -> None:
     """
     _hush(producer)
     await _within_limit(producer.stop(), STOP_S / 2)
-    left = _tasks_of(producer)
+    await _cut(producer.client, producer._sender, producer._message_accumulator)
+    await _within_limit(producer.client.close(), STOP_S / 4)
+
+
+async def _end_member(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group and stop the consumer within the limit.
+
+    Its own stop() waits for a join that is under way, and that waits for other workers; then the
+    connection is given up, and we leave over a new one.
+    """
+    await _within_limit(consumer.stop(), STOP_S / 2)
+    coordinator = consumer._coordinator
+    if coordinator is not None:
+        await _cut(consumer._client, coordinator, consumer._fetcher)
+        if coordinator.generation > 0:  # else it has left
+            await _within_limit(coordinator._maybe_leave_group(), STOP_S / 4)
+    await _within_limit(consumer._client.close(), STOP_S / 4)
+
+
+async def _cut(client: AIOKafkaClient, *parts: object) -> None:
+    """Cancel the unfinished tasks that run a method of these parts, and give up the connections."""
+    left = _tasks_of(*parts)
     for task in left:
         task.cancel()
-    for connection in producer.client._conns.values():
+    for connection in client._conns.values():
         if connection._writer is not None:
             connection._writer.transport.abort()
     if left:
         await asyncio.wait(left, timeout=STOP_S / 4)
-    await _within_limit(producer.client.close(), STOP_S / 4)
 
 
-def _tasks_of(producer: AIOKafkaProducer) -> list[asyncio.Task[Any]]:
-    """Return the unfinished tasks that run a method of the producer's parts."""
-    parts = {id(part) for part in (producer._sender, producer._message_accumulator)}
+def _tasks_of(*parts: object) -> list[asyncio.Task[Any]]:
+    ids = {id(part) for part in parts}
     found = []
     for task in asyncio.all_tasks():
         frame = getattr(task.get_coro(), "cr_frame", None)
-        if frame is not None and id(frame.f_locals.get("self")) in parts:
+        if frame is not None and id(frame.f_locals.get("self")) in ids:
             task.add_done_callback(_heard)
             found.append(task)
     return found

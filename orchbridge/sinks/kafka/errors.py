@@ -7,7 +7,7 @@ import ssl
 from aiokafka import errors as kafka
 from aiokafka.errors import BrokerResponseError, KafkaError
 
-from orchbridge.core.errors import OrchbridgeError, Refused
+from orchbridge.core.errors import OrchbridgeError, Refused, SinkLost
 
 
 class InvalidRecord(BrokerResponseError):  # type: ignore[misc]
@@ -32,6 +32,9 @@ MAYBE_FENCED = (
     kafka.OutOfOrderSequenceNumber,
     kafka.UnknownProducerId,
 )
+
+# Behind these a second owner may fight with us for the stream; behind the others of them only a state was lost.
+CONTESTING = (kafka.ProducerFenced, kafka.InvalidProducerEpoch, kafka.InvalidTxnState)
 
 # The broker will not take some record of a batch, now or ever.
 RECORD_LEVEL = (
@@ -65,6 +68,11 @@ _HINTS: dict[type[BaseException], str] = {
     kafka.InvalidReplicationFactorError: "set replication_factor to at most the number of brokers",
     kafka.InvalidConfigurationError: "the broker does not take these topic settings: create the topics by hand",
     kafka.InvalidTransactionTimeout: "raise transaction.max.timeout.ms on the brokers to 15 s or more",
+    kafka.InconsistentGroupProtocolError: "another kind of consumer is in this group: set sink.group to a name that"
+    " only orchbridge uses",
+    kafka.InvalidSessionTimeoutError: "let group.min.session.timeout.ms and group.max.session.timeout.ms of the"
+    " brokers admit 6 s",
+    kafka.InvalidGroupIdError: "set sink.group to a name of letters, digits, '.', '_' and '-'",
     kafka.SecurityDisabled: "turn on the broker's authorizer, or do without its rules",
 }
 
@@ -95,6 +103,15 @@ def meaning(error: BaseException, subject: str) -> OrchbridgeError | None:
             if isinstance(cause, kind):
                 return Refused(f"{subject} is refused: {_text(cause)}", hint=hint)
     return None
+
+
+def lost(error: BaseException, what: str) -> SinkLost:
+    """Return SinkLost with what happened in a line."""
+    if isinstance(error, TimeoutError) and not error.args:
+        return SinkLost(f"{what}: no answer in time", hint="look at the brokers; orchbridge tries again by itself")
+    name, told = type(error).__name__, str(error)  # Kafka's errors begin with their own name
+    told = told if told.startswith(name) else f"{name} {told}".strip()
+    return SinkLost(f"{what}: {told}", hint="orchbridge tries again by itself")
 
 
 def _text(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Any, TypeAlias
@@ -13,8 +14,9 @@ from orchbridge.core.batch import Batch
 from orchbridge.core.errors import Fenced, OrchbridgeError, Refused, SinkLost
 from orchbridge.core.ports import Codec, Recalled, StreamId
 from orchbridge.sinks.kafka.clients import Clients
-from orchbridge.sinks.kafka.errors import DOUBT, MAYBE_FENCED, RECORD_LEVEL, chain, meaning
+from orchbridge.sinks.kafka.errors import CONTESTING, DOUBT, MAYBE_FENCED, RECORD_LEVEL, chain, lost, meaning
 from orchbridge.sinks.kafka.fitting import Fitting, owner
+from orchbridge.sinks.kafka.group import Member, Standing
 from orchbridge.sinks.kafka.packing import Packed, Packer, Parcel, cursor_partition, partition_for
 from orchbridge.sinks.kafka.recall import committed
 from orchbridge.sinks.kafka.settings import KafkaSettings
@@ -24,6 +26,7 @@ from orchbridge.sinks.needs import of_stream
 STAMP_S = 5.0
 _Sent: TypeAlias = tuple[Packed, "asyncio.Future[Any]"]
 
+UNKNOWN = "the outcome of its last commit is unknown"
 TURN = 200  # records encoded before others get a turn
 
 
@@ -84,12 +87,14 @@ class KafkaLane:
         fitting: Fitting,
         suspects: Suspects,
         settings: KafkaSettings,
+        member: Member | None = None,
     ) -> None:
         self._stream = stream
         self._memory = memory
         self._producer = producer
         self._fitting = fitting
         self._suspects = suspects
+        self._member = member
         self._commit_limit_s = settings.commit_limit_s
         self._batch_bytes = settings.max_batch_size
         self._cursor_topic = settings.cursor_topic
@@ -110,18 +115,22 @@ class KafkaLane:
             raise self._lost(error, "cannot be recalled") from error
 
     async def commit(self, batch: Batch) -> None:
-        """Publish records and documents in one transaction, or raise and promise nothing."""
+        """Publish records and documents in one transaction, or raise and promise nothing.
+
+        While the workers share out the streams anew a commit waits before it begins.
+        """
         if self.dead:
             raise SinkLost(f"the lane of {self._stream.name} is closed", hint="claim the stream again")
         if batch.empty:
             return
         self.dead = True  # until the outcome is known; what is cancelled here may still happen there
+        turn = contextlib.nullcontext() if self._member is None else self._member.gates[self._stream].passing()
         try:
-            async with asyncio.timeout(self._commit_limit_s):
+            async with turn, asyncio.timeout(self._commit_limit_s):
                 await self._begin()
                 await self._publish(batch)
                 await self._producer.commit_transaction()
-        except DOUBT as error:
+        except DOUBT as error:  # judged when the turn is over: the group must not wait for what asks the group
             raise await self._judge(error, owner(batch.documents.get(self._stream.name))) from error
         self._suspects.clear()
         self._owner = owner(batch.documents.get(self._stream.name)) or self._owner
@@ -185,11 +194,18 @@ class KafkaLane:
     async def _judge(self, error: BaseException, own: str | None) -> OrchbridgeError:
         """Return what a failed commit means: something for a person, a newer owner, or nobody's fault.
 
-        aiokafka reports the coordinator's own abort and a newer owner alike; who committed last
-        tells them apart. `own` is the stamp in the batch itself: it may have been committed after all.
+        aiokafka reports the coordinator's own abort and a newer owner alike. The group tells them apart,
+        in an answer to a question asked after the doubt; where there is no group, or it is silent, who
+        committed last does. `own` is the stamp in the batch itself: it may have been committed after all.
         """
         refused = meaning(error, f"stream {self._stream.name}")
-        if refused is None and any(isinstance(cause, MAYBE_FENCED) for cause in chain(error)):
+        causes = chain(error)
+        if refused is not None or not any(isinstance(cause, MAYBE_FENCED) for cause in causes):
+            return refused or self._lost(error, UNKNOWN)
+        standing = Standing.UNKNOWN if self._member is None else await self._member.standing(self._stream)
+        if standing is Standing.ANOTHERS:
+            return Fenced(f"{self._stream.name} is no longer ours: {_why(error)}, and the group agrees")
+        if standing is Standing.UNKNOWN:
             try:
                 async with asyncio.timeout(STAMP_S):
                     stamp = await self._memory.stamp()
@@ -197,22 +213,19 @@ class KafkaLane:
                 return self._lost(silence, "was cut off, and who did it cannot be read")
             if self._owner is not None and stamp is not None and stamp not in {self._owner, own}:
                 return Fenced(f"{self._stream.name} is carried by {stamp} now")
-            loss = self._lost(error, "the outcome of its last commit is unknown")
-            return SinkLost(str(loss), hint=loss.hint, contested=True) if isinstance(loss, SinkLost) else loss
-        return refused or self._lost(error, "the outcome of its last commit is unknown")
+        loss = self._lost(error, UNKNOWN)
+        if isinstance(loss, SinkLost) and any(isinstance(cause, CONTESTING) for cause in causes):
+            return SinkLost(str(loss), hint=loss.hint, contested=True)
+        return loss
 
     def _lost(self, error: BaseException, what: str) -> OrchbridgeError:
         found = meaning(error, f"stream {self._stream.name}")
         return found or lost(error, f"stream {self._stream.name}: {what}")
 
 
-def lost(error: BaseException, what: str) -> SinkLost:
-    """Return SinkLost with what happened in a line."""
-    if isinstance(error, TimeoutError) and not error.args:
-        return SinkLost(f"{what}: no answer in time", hint="look at the brokers; orchbridge tries again by itself")
-    name, told = type(error).__name__, str(error)  # Kafka's errors begin with their own name
-    told = told if told.startswith(name) else f"{name} {told}".strip()
-    return SinkLost(f"{what}: {told}", hint="orchbridge tries again by itself")
+def _why(error: BaseException) -> str:
+    found = next(cause for cause in chain(error) if isinstance(cause, MAYBE_FENCED))
+    return str(getattr(found, "message", type(found).__name__))
 
 
 def _heard(future: asyncio.Future[Any]) -> None:

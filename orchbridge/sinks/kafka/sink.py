@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from orchbridge.core.errors import ConfigError, OrchbridgeError, Refused, SinkLost
-from orchbridge.core.ports import Codec, Finding, Kept, Recalled, StreamId
+from orchbridge.core.ports import Codec, Finding, Group, Kept, Recalled, StreamId
 from orchbridge.sinks.kafka import admin, owners
 from orchbridge.sinks.kafka.clients import Clients
-from orchbridge.sinks.kafka.errors import DOUBT, meaning
+from orchbridge.sinks.kafka.errors import DOUBT, lost, meaning
 from orchbridge.sinks.kafka.fitting import Fitting
-from orchbridge.sinks.kafka.lane import KafkaLane, Memory, lost
+from orchbridge.sinks.kafka.group import Member, membership
+from orchbridge.sinks.kafka.lane import KafkaLane, Memory
 from orchbridge.sinks.kafka.settings import KafkaSettings
 from orchbridge.sinks.kafka.suspects import Suspects
 from orchbridge.sinks.kafka.topics import Topic
@@ -31,6 +32,7 @@ class KafkaSink:
         self._topics: dict[str, Topic] = {}
         self._verified: set[StreamId] = set()
         self._suspects: defaultdict[StreamId, Suspects] = defaultdict(Suspects)
+        self._member: Member | None = None
 
     async def open(self, streams: Sequence[StreamId]) -> None:
         """Verify every topic these streams need, creating what is missing where that is allowed;
@@ -38,27 +40,44 @@ class KafkaSink:
         await self._verify(streams, create_missing=self._settings.create_topics)
 
     @asynccontextmanager
-    async def claim(self, stream: StreamId) -> AsyncIterator[KafkaLane]:
-        """Fence older owners, anywhere; raise SinkLost where that does not succeed in time.
+    async def join(self, streams: Sequence[StreamId], worker: str) -> AsyncIterator[Group]:
+        """Be a member of the consumer group while the block runs; its claims then ask the group first."""
+        async with membership(self._clients, self._settings, streams, worker) as member:
+            self._member = member
+            try:
+                yield member
+            finally:
+                self._member = None
 
+    @asynccontextmanager
+    async def claim(self, stream: StreamId) -> AsyncIterator[KafkaLane]:
+        """Fence older owners, anywhere; raise SinkLost where that does not succeed in time, Fenced where the group
+        says that the stream is not ours.
+
+        It is asked before, so that a worker that slept fences nobody, and after, because it may have slept between.
         Topics are looked at again after a loss, because a topic that was deleted or changed
         is one of its causes; then nothing is created any more, for the memory would be gone unseen.
         """
         settings = self._settings
+        member = self._member if self._member is not None and stream in self._member.gates else None
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(settings.claim_limit_s):
+                    if member is not None:
+                        await member.confirm(stream)
                     if stream not in self._verified:
                         await self._verify([stream], create_missing=False)
                     producer = await stack.enter_async_context(
                         self._clients.producer(settings.transactional_id(stream))
                     )
+                    if member is not None:
+                        await member.confirm(stream)
             except DOUBT as error:
                 what = f"stream {stream.name} cannot be claimed"
                 raise meaning(error, f"stream {stream.name}") or lost(error, what) from error
             fitting = Fitting(settings, self._codec, self._quarantine, self._topics)
             suspects = self._suspects[stream]
-            lane = KafkaLane(stream, self._memory(stream), producer, fitting, suspects, settings)
+            lane = KafkaLane(stream, self._memory(stream), producer, fitting, suspects, settings, member)
             try:
                 yield lane
             except SinkLost:
