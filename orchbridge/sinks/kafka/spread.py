@@ -49,7 +49,7 @@ def spread(members: Mapping[str, Told]) -> dict[str, tuple[str, ...]]:
             loads[given[unit]] += len(unit.streams)
         else:
             homeless.append(unit)
-    for unit in sorted(homeless, key=lambda unit: (-len(unit.streams), len(unit.able), unit.streams)):
+    for unit in sorted(homeless, key=_first):
         same = _alike(unit, given)
         given[unit] = min(unit.able, key=lambda member: (loads[member], same[member], members[member].worker, member))
         loads[given[unit]] += len(unit.streams)
@@ -92,6 +92,11 @@ def _alike(unit: _Unit, given: Mapping[_Unit, str]) -> Counter[str]:
     return Counter(member for other, member in given.items() for stream in other.streams if _kind(stream) in kinds)
 
 
+def _first(unit: _Unit) -> tuple[object, ...]:
+    """What is hardest to place comes first, and streams of one kind one after the other."""
+    return -len(unit.streams), len(unit.able), *map(_kind, unit.streams), unit.streams
+
+
 def _kind(stream: str) -> str:
     return stream.partition("/")[2]
 
@@ -103,8 +108,11 @@ def _level(given: dict[_Unit, str], loads: Counter[str]) -> None:
         for unit, giver in given.items():
             taker = min(unit.able, key=lambda member: (loads[member], member))
             gain = loads[giver] - loads[taker] - len(unit.streams)
-            rank = (gain, len(unit.streams), unit.streams)
-            if gain > 0 and (best is None or rank > best[0]):
+            if gain <= 0:
+                continue
+            same = _alike(unit, given)
+            rank = (gain, len(unit.streams), same[giver] - same[taker], unit.streams)
+            if best is None or rank > best[0]:
                 best = (rank, unit, taker)
         if best is None:
             return
