@@ -57,6 +57,7 @@ class Draft(Generic[T]):
         self.weight = 0
         self.left: list[Reply] = []
         self.troubles: list[tuple[str, Trouble]] = []
+        self.unread: set[int] = set()  # gone before anything of them was read
         self._changed: dict[int, Any] = {}
 
     @property
@@ -79,6 +80,10 @@ class Draft(Generic[T]):
         """Stop tracking and forget the document."""
         if self.tracks.pop(id_, None) is not None:
             self._changed[id_] = None
+
+    def forget(self, id_: int) -> None:
+        """Forget the document of something that is not tracked."""
+        self._changed[id_] = None
 
     def happened(self, happenings: tuple[Happening, ...]) -> None:
         """Act on what the walk revealed, and tell people."""

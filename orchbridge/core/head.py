@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import msgspec
 
 from orchbridge.core import times
@@ -10,6 +12,7 @@ from orchbridge.core.errors import Corrupt
 VERSION = 1
 ANCHORS_MAX = 32
 GAPS_MAX = 1_000
+ERAS_MAX = 50
 
 
 class Anchor(msgspec.Struct, frozen=True, array_like=True):
@@ -34,6 +37,33 @@ def _differ(one: str, other: str) -> bool:
     return first is None or second is None or abs(first - second) >= 1.0
 
 
+class Era(msgspec.Struct, frozen=True, array_like=True):
+    """From one restore on: ids above `survivor` belong to `epoch`, and so do those `again`, unfinished then."""
+
+    survivor: int
+    epoch: int
+    again: tuple[int, ...] = ()
+
+
+def epoch_of(eras: Sequence[Era], id_: int) -> int:
+    """Return the epoch under which the records of an id were delivered; 1 where no era says otherwise."""
+    found = (era.epoch for era in reversed(eras) if id_ > era.survivor or id_ in era.again)
+    return next(found, 1)
+
+
+class Passage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far a window of history was read: `done` of `total` ids; `mark` names the hand-over it came from.
+
+    `cut` is the epoch of the last restore that shortened it; `over` once nothing of it is left to read.
+    """
+
+    mark: str = ""
+    done: int = 0
+    total: int = 0
+    cut: int = 0
+    over: bool = False
+
+
 class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a stream remembers beside its tracked jobs or plans.
 
@@ -46,6 +76,9 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     anchors  the newest ids seen, to recognise the same history again
     seeded   inventory: the first snapshot is whole
     odd      names of the items of the list that were set aside
+    eras     the restores so far, oldest first
+    handed   what was finished before the first listing was left to a backfill, be it nothing
+    passage  of a window of history: how far it was read
     """
 
     v: int = VERSION
@@ -58,10 +91,26 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     anchors: tuple[Anchor, ...] = ()
     seeded: bool = False
     odd: tuple[str, ...] = ()
+    eras: tuple[Era, ...] = ()
+    handed: bool = False
+    passage: Passage = Passage()
 
     @property
     def epoch_name(self) -> str:
         return f"e{self.epoch}"
+
+
+def history(head: Head) -> tuple[Era, ...]:
+    """Return the eras of a live stream's head; restores before its memory begins are one era without a survivor."""
+    eras = head.eras
+    before = eras[0].epoch - 1 if eras else head.epoch
+    return eras if before == 1 else (Era(0, before), *eras)
+
+
+def begun_again(head: Head, survivor: int, again: Iterable[int]) -> Head:
+    """Return the head with the era that its epoch begins."""
+    era = Era(survivor, head.epoch, tuple(sorted(again)))
+    return msgspec.structs.replace(head, eras=(*head.eras, era)[-ERAS_MAX:])
 
 
 def encode(head: Head) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -166,6 +166,17 @@ class Stream(Protocol):
 
     def due(self, state: Any, now: float) -> float:
         """Return seconds until ask() may have something new to say without another answer; 0 = now."""
+
+
+@runtime_checkable
+class Finite(Stream, Protocol):
+    """A stream that comes to an end, and may have to wait before it begins."""
+
+    def done(self, state: Any) -> bool:
+        """Whether everything is delivered, once the batch that led to the state is committed."""
+
+    def waits(self, state: Any) -> bool:
+        """Whether there is nothing to ask until the memory is recalled again: another stream has to write to it."""
 
 
 class Watch(Protocol):

@@ -17,6 +17,8 @@ class StreamSettings(msgspec.Struct, frozen=True):
     grace_s how long after a job's end its late events are waited for before the certificate
     late_window_s  how long after the certificate late events still get through
     forget_after_s how long a node stays disconnected before it is removed
+    run     of a stream that reads history: "backfill" or the replay's id; empty for a live one
+    backfill  a stream beside this one reads the history that `start` chooses; this one only hands it over
     """
 
     id: StreamId
@@ -29,6 +31,8 @@ class StreamSettings(msgspec.Struct, frozen=True):
     grace_s: float = 10.0
     late_window_s: float = 900.0
     forget_after_s: float = 30 * 86_400.0
+    run: str = ""
+    backfill: bool = False
 
     @property
     def name(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from orchbridge.core.window import Progress
+
 
 class RecentJob(msgspec.Struct, frozen=True):
     """One job or plan in a line.
@@ -29,7 +31,8 @@ class StreamView(msgspec.Struct, frozen=True):
 
     `cursor` is text for a person ("job 412 of 415"), `position` and `source_position` are the
     highest id accounted for and the highest the source showed; `oldest_running` is the creation
-    time (RFC 3339) of the oldest unfinished job; `recent` holds the newest 20, newest first.
+    time (RFC 3339) of the oldest unfinished job; `recent` holds the newest 20, newest first;
+    `progress` is set for a window of history.
     """
 
     cursor: str = ""
@@ -43,3 +46,4 @@ class StreamView(msgspec.Struct, frozen=True):
     nodes_connected: int = 0
     nodes_disconnected: int = 0
     recent: tuple[RecentJob, ...] = ()
+    progress: Progress | None = None

@@ -9,12 +9,13 @@ from typing import Any
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.normalize.context import Origin
-from orchbridge.core.ports import Recalled, Stream, StreamId
+from orchbridge.core.ports import Finite, Recalled, Stream, StreamId
 from orchbridge.core.questions import Reply
 from orchbridge.core.records import NODE_STATE, Record
 from orchbridge.core.redact import Rules
 from orchbridge.core.settings import StreamSettings
 from orchbridge.core.walk import Start
+from orchbridge.sinks.needs import of_stream
 from tests.core.server import Server
 
 FATES = ("ok", "refused", "answer_lost")
@@ -73,12 +74,13 @@ class Life:
         self.claims += 1
         recall = self.stream.recall(f"w{self.claims}")
         for document in self.store.recalled():
-            recall.learn(document)
+            if document.place != "cursor" or of_stream(self.stream.id, document.key):
+                recall.learn(document)
         self.state = recall.state()
 
     def lap(self, fate: str = "ok") -> bool:
         """Ask everything, fold, commit; return whether anything was asked. A bad fate ends the claim."""
-        if self.state is None:
+        if self.state is None or (isinstance(self.stream, Finite) and self.stream.waits(self.state)):
             self.claim()
         questions = self.stream.ask(self.state, self.now)
         replies = [Reply(q, self.server.answer(q, self.now), self.now, self.now) for q in questions]

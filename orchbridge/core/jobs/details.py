@@ -23,7 +23,7 @@ def fold_detail(work: Work, question: JobDetail, answer: Job | Trouble) -> None:
     """Fold a job's own page: news of a tracked job, or what a gap turned out to be."""
     track = work.tracks.get(question.job)
     if track is not None:
-        if isinstance(answer, Job) and track.job is not None and _anchor(track.job).contradicts(_anchor(answer)):
+        if isinstance(answer, Job) and track.job is not None and anchor_of(track.job).contradicts(anchor_of(answer)):
             _another(work, track, answer)
         elif isinstance(answer, Job):
             due = track.due if track.blocked else 0.0  # its page may be readable where its events are not
@@ -58,7 +58,8 @@ def _another(work: Work, track: Track, job: Job) -> None:
     work.put(replace(track, detail=job, read=(job.state, job.stamp)))
 
 
-def _anchor(job: Job) -> Anchor:
+def anchor_of(job: Job) -> Anchor:
+    """Return what must stay true of the job for as long as the server's history is the same."""
     return Anchor(job.id, job.created, job.owner.id)
 
 
@@ -116,13 +117,16 @@ def fold_trouble(work: Work, track: Track, subject: str, trouble: Trouble) -> No
     work.troubles.append((subject, trouble))
     work.slow_down(trouble)
     failures = track.failures + 1
+    past = bool(work.settings.run)
     over = track.memo.certified + work.settings.late_window_s
     if not track.open and now >= over and (trouble.kind in HOPELESS or failures >= SWEEP_FAILURES_MAX):
         work.drop(track.id)
     elif trouble.kind in {"forbidden", "oversize"}:
         _block(work, track, trouble)
-    elif trouble.kind == "absent" and failures >= ABSENT_MAX and track.seen_at < work.walk.listed_at:
+    elif trouble.kind == "absent" and failures >= ABSENT_MAX and (past or track.seen_at < work.walk.listed_at):
         pruned(work, track)  # the list does not show it any more either
+    elif past and trouble.kind in HOPELESS and failures >= SWEEP_FAILURES_MAX:
+        _block(work, track, trouble)  # history must come to an end
     else:
         pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", failures)
         work.put(replace(track, failures=failures, due=now + pause))
@@ -134,6 +138,8 @@ def _block(work: Work, track: Track, trouble: Trouble) -> None:
         kind, action = "parked", "give the token's user the permission to view this job"
         if trouble.kind == "oversize":
             kind, action = "oversize", "its events are larger than the bridge reads; look at it in the console"
+        elif trouble.kind != "forbidden":
+            kind, action = "gap", "look at it in the console; what is delivered of it is not whole"
         work.tell(kind, f"job-{track.id}", explanation=f"job {track.id}: {trouble.explanation}", action=action)
         memo = replace(memo, told=True)
     track = replace(track, memo=memo, blocked=trouble.kind, due=work.now + BLOCKED_RETRY_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchbridge.core import times
 from orchbridge.core.facts import Job
-from orchbridge.core.head import Anchor
+from orchbridge.core.jobs.details import anchor_of
 from orchbridge.core.jobs.settle import unreadable
 from orchbridge.core.jobs.track import let_go, slow_questions, with_facts
 from orchbridge.core.jobs.work import Work
@@ -22,10 +22,7 @@ def fold_list(work: Work, reply: Reply, question: JobsPage) -> None:
         work.not_listed(answer, question.limit)
         return
     jobs = {item.id: item for item in answer.items if isinstance(item, Job) and item.id > 0}
-    seen = [
-        Seen(Anchor(job.id, job.created, job.owner.id), not terminal(job), times.seconds(job.created))
-        for job in jobs.values()
-    ]
+    seen = seen_of(answer)
     whole = work.listed(reply, question.offset, question.limit, seen, answer, work.settings.start)
     if not work.walk.trusted:
         return
@@ -42,6 +39,12 @@ def fold_list(work: Work, reply: Reply, question: JobsPage) -> None:
             if track.id <= work.walk.head.high and let_go(track, work.now, work.settings.late_window_s):
                 work.drop(track.id)
         work.slow = slow_questions(work.tracks.values(), work.tasks, work.walk.listed_at, work.now)
+
+
+def seen_of(page: Page) -> list[Seen]:
+    """Return what a page tells of each id; what cannot be read is left out."""
+    jobs = {item.id: item for item in page.items if isinstance(item, Job) and item.id > 0}
+    return [Seen(anchor_of(job), not terminal(job), times.seconds(job.created)) for job in jobs.values()]
 
 
 def page_limit(high: int, oldest_open: int | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchbridge.core import times
 from orchbridge.core.facts import Job, StatusItem
 from orchbridge.core.jobs.track import Track, after_certificate, let_go, replace
 from orchbridge.core.jobs.work import Work
@@ -17,6 +18,8 @@ from orchbridge.core.normalize.certificate import (
 from orchbridge.core.normalize.context import Context
 from orchbridge.core.normalize.jobs import context, job_name, state_names, state_record, terminal
 from orchbridge.core.normalize.secrets import secret_values
+
+CLOCKS_S = 60.0  # how far the server's clock and ours may be apart
 
 
 def settle(work: Work, id_: int) -> None:
@@ -107,12 +110,19 @@ def _certify(work: Work, track: Track, ctx: Context) -> Track:
     unlisted = max(0, (job.node_count or 0) - len(track.rows))
     verdict = judge(track.rows, track.nodes, closed=memo.closed, unlisted=unlisted)
     patient = work.now < memo.ended + work.settings.grace_s - 2 * work.settings.poll_s
+    if work.settings.run and track.missing and _long_over(job, work):
+        patient = False  # a second look is enough where nothing can be on its way any more
     if not verdict.complete and patient and not memo.certified:
         again = replace(track.reading, due=work.now + work.settings.poll_s / 2)
         if unlisted:
             track = replace(track, rows=(), rows_done=False, due=again.due)
         return replace(track, missing=True, reading=again)
     return _issue(work, track, ctx, verdict)
+
+
+def _long_over(job: Job, work: Work) -> bool:
+    ended = times.seconds(job.finished or job.stamp)
+    return ended is not None and work.now - ended > work.settings.grace_s + CLOCKS_S
 
 
 def _issue(work: Work, track: Track, ctx: Context, verdict: Verdict, *, truncated: bool = False) -> Track:
@@ -135,6 +145,10 @@ def _all_began(track: Track) -> bool:
 
 def pruned(work: Work, track: Track) -> None:
     """The server forgot the job while we followed it: certify what there is, as truncated, and let go."""
+    if work.settings.run and track.job is None and not track.memo.states:
+        work.unread.add(track.id)  # history that was gone before we came: nobody was told of it
+        work.drop(track.id)
+        return
     ctx = track.context or _bare(work, track)
     if track.open:
         verdict = Verdict(False, (), ("the job was pruned on the server before it was read to its end",))
@@ -145,7 +159,10 @@ def pruned(work: Work, track: Track) -> None:
 
 def unreadable(work: Work, track: Track) -> None:
     """The job cannot be read (forbidden, too large): certify it as incomplete once it is over."""
-    if not track.blocked or track.job is None or not track.memo.ended or track.memo.certified:
+    if not track.blocked or track.memo.certified:
+        return
+    over = track.memo.ended if track.job is not None else work.settings.run  # history was over before we came
+    if not over:
         return
     ctx = track.context or _bare(work, track)
     verdict = Verdict(False, (), (f"it could not be read: {track.blocked}",))

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from orchbridge.core.batch import Batch
-from orchbridge.core.facts import Job, TaskMeta
 from orchbridge.core.gaps import due_gaps
-from orchbridge.core.jobs.details import fold_detail, fold_nodes, fold_task, page_of
-from orchbridge.core.jobs.events import fold_events
+from orchbridge.core.jobs.answers import fold_answer, questions_of
 from orchbridge.core.jobs.listing import PAGE_MAX, fold_list, page_limit
 from orchbridge.core.jobs.memo import Memo
-from orchbridge.core.jobs.settle import finish, label, settle
-from orchbridge.core.jobs.track import NODES_PAGE, Track, questions
+from orchbridge.core.jobs.settle import finish, label
+from orchbridge.core.jobs.track import Track
 from orchbridge.core.jobs.work import JobsState, Work
 from orchbridge.core.ports import StreamId
-from orchbridge.core.questions import (
-    JobDetail,
-    JobEvents,
-    JobNodes,
-    JobsPage,
-    Question,
-    Reply,
-    TaskMetadata,
-    Trouble,
-    subject,
-)
+from orchbridge.core.questions import JobDetail, JobsPage, Question, Reply
 from orchbridge.core.recall import WalkRecall
 from orchbridge.core.settings import StreamSettings
 from orchbridge.core.view import RecentJob, StreamView
@@ -68,19 +56,9 @@ class JobStream:
         asked += [JobDetail(id_) for id_ in due_gaps(walk, now)]
         for track in state.tracks.values():
             if track.open:
-                asked += self._of(state, track, now)
+                asked += questions_of(track, state.tasks, walk, now)
         asked += state.slow
         return tuple(asked)
-
-    @staticmethod
-    def _of(state: JobsState, track: Track, now: float) -> Iterator[Question]:
-        if track.job is not None and track.due <= now:
-            metadata = state.tasks.question(track.job, now)
-            if metadata is not None:
-                yield metadata
-            if state.tasks.of(track.job) is None:
-                return
-        yield from questions(track, now, min(NODES_PAGE, state.walk.most or NODES_PAGE))
 
     @staticmethod
     def _limit(state: JobsState) -> int:
@@ -95,39 +73,14 @@ class JobStream:
             if work.full:
                 work.left.extend(replies[at:])
                 break
-            self._fold_one(work, reply)
+            if isinstance(reply.question, JobsPage):
+                fold_list(work, reply, reply.question)
+            else:
+                fold_answer(work, reply)
         if work.walk.begun and work.walk.trusted and work.walk.todo:
             work.take_up_jobs()
         finish(work)
         return work.batch()
-
-    @staticmethod
-    def _fold_one(work: Work, reply: Reply) -> None:
-        question, answer = reply.question, reply.answer
-        if isinstance(question, JobsPage):
-            fold_list(work, reply, question)
-            return
-        work.slow = tuple(slow for slow in work.slow if subject(slow) != subject(question))
-        if not work.valid(reply):
-            return  # the answer may be about another job of the same id
-        if isinstance(question, TaskMetadata) and isinstance(answer, TaskMeta | Trouble):
-            for id_ in fold_task(work, question, answer):
-                settle(work, id_)
-        elif isinstance(question, JobDetail):
-            fold_detail(
-                work, question, answer if isinstance(answer, Job | Trouble) else Trouble("malformed", "not a job")
-            )
-            settle(work, question.job)
-        elif isinstance(question, JobEvents | JobNodes):
-            track = work.tracks.get(question.job)
-            page = None if track is None else page_of(work, track, reply)
-            if track is None or page is None:
-                return
-            if isinstance(question, JobEvents):
-                fold_events(work, track, reply, page)
-            else:
-                fold_nodes(work, track, question, page)
-            settle(work, question.job)
 
     def due(self, state: JobsState, now: float) -> float:
         """Return seconds until the next tick; everything that waits is looked at once a tick."""
@@ -148,11 +101,12 @@ class JobStream:
             epoch=walk.head.epoch_name,
             jobs_by_state=dict(Counter(track.job.state for track in running if track.job is not None)),
             oldest_running=min(created, default=None),
-            recent=tuple(_recent(track, self.settings) for track in recent),
+            recent=tuple(recent_job(track, self.settings) for track in recent),
         )
 
 
-def _recent(track: Track, settings: StreamSettings) -> RecentJob:
+def recent_job(track: Track, settings: StreamSettings) -> RecentJob:
+    """Return a tracked job in a line."""
     job, url = track.job, settings.origin.job_url
     return RecentJob(
         id=track.id,
