@@ -200,3 +200,9 @@ class Watch(Protocol):
 
     def revoked(self, stream: StreamId, reason: str) -> None:
         """The group gave the stream to another worker, and it was let go."""
+
+    def waiting(self, stream: StreamId, state: Any) -> None:
+        """A finite stream cannot begin before another one writes to its memory; no stumble, it is looked at again."""
+
+    def finished(self, stream: StreamId, state: Any) -> None:
+        """A finite stream is done; it is not carried any more."""

@@ -198,6 +198,7 @@ class BinaryCodec:
             ("ce_source", self._names.source(record).encode()),
             ("ce_type", self._names.type(record).encode()),
             *_transport(record, self._version),
+            *((name, value.encode()) for name, value in record.headers),
         ]
 
 
@@ -289,7 +290,4 @@ def _bare(names: Names, instance: str, key: bytes | None) -> str | None:
 
 def _transport(record: Record, version: bytes) -> list[tuple[str, bytes]]:
     """Return the headers operators filter by without decoding."""
-    headers = [("orchbridge-version", version), ("orchbridge-instance", record.instance.encode())]
-    if record.replay:
-        headers.append(("orchbridge-replay", b"true"))
-    return headers
+    return [("orchbridge-version", version), ("orchbridge-instance", record.instance.encode())]

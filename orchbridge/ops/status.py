@@ -10,16 +10,20 @@ PATIENCE_S = 30.0
 PATIENCE_LAPS = 3
 
 # What a stream is doing. Standby streams are another worker's, or nobody's yet; fenced ones met a newer
-# owner, and wait for the group to say whose they are.
-STANDBY, STARTING, LIVE, STUMBLING, PARKED, FENCED = (
+# owner, and wait for the group to say whose they are. A backfill waits until there is something to read,
+# and is done one day.
+STANDBY, STARTING, LIVE, STUMBLING, PARKED, FENCED, WAITING, DONE = (
     "standby",
     "starting",
     "live",
     "stumbling",
     "parked",
     "fenced",
+    "waiting",
+    "done",
 )
 IDLE = frozenset({STANDBY, FENCED})
+RESTING = IDLE | {WAITING, DONE}
 OWNER = "owner"
 
 
@@ -58,7 +62,7 @@ class StreamStatus:
     def lapsed_s(self, now: float) -> float | None:
         """Return seconds since the last completed lap, or since the stream was taken up; None where idle."""
         moments = [moment for moment in (self.since, self.last_lap) if moment is not None]
-        return max(0.0, now - max(moments)) if moments and self.state not in IDLE else None
+        return max(0.0, now - max(moments)) if moments and self.state not in RESTING else None
 
     @property
     def patience_s(self) -> float:

@@ -210,6 +210,20 @@ class OpsWatch:
         self._let_go(stream, words.STANDBY)
         self._log.info("stream.revoked", stream=stream.name, reason=reason)
 
+    def waiting(self, stream: StreamId, state: Any) -> None:
+        """The stream cannot begin before another one of its source has written to its memory; nothing is wrong."""
+        fate = self._fate(stream)
+        if fate.word != words.WAITING:
+            self._log.info("stream.waiting", stream=stream.name)
+        fate.word, fate.since, fate.last_lap, fate.state = words.WAITING, None, None, state
+
+    def finished(self, stream: StreamId, state: Any) -> None:
+        """The stream has come to its end: nobody carries it any more, and what it did stays to be seen."""
+        fate = self._fate(stream)
+        fate.word, fate.since, fate.last_lap, fate.state = words.DONE, None, None, state
+        self._metrics.set("orchbridge_stream_owned", *where(stream.source, stream.kind), to=0)
+        self._log.info("stream.done", stream=stream.name, cursor=self._view(stream, state).cursor)
+
     # -- told by the client and the sink ------------------------------------------------------
 
     def observed(self, asked: Asked) -> None:
@@ -254,7 +268,7 @@ class OpsWatch:
         fate = self._fate(stream)
         fate.word, fate.since, fate.last_lap, fate.state = word, None, None, None
         self._repeats.over((stream.name, "stumbled"))
-        alone = all(other.word in words.IDLE for id_, other in self._fates.items() if id_.source == stream.source)
+        alone = all(other.word in words.RESTING for id_, other in self._fates.items() if id_.source == stream.source)
         self._gauges.forget(where(stream.source, stream.kind), alone=alone)
         if stream.kind not in self._sources[stream.source].streams:
             del self._fates[stream]  # a replay does not come back

@@ -55,7 +55,7 @@ async def _opened(feeds: Sequence[Feed], worker: Worker) -> bool:
 
 
 async def carry(feed: Feed, worker: Worker) -> Fenced | None:
-    """Carry one stream until asked to stop; park it while only a person can help.
+    """Carry one stream to its end, if it has one, or until asked to stop; park it while only a person can help.
 
     Return Fenced where a newer owner was met: then it is for the group to say whether the stream is still ours.
     """
@@ -73,11 +73,12 @@ async def carry(feed: Feed, worker: Worker) -> Fenced | None:
             if not worker.stop.asked:  # else it was given away, which is no surprise to anybody
                 worker.watch.released(id_, str(fenced))
             return fenced
-        if refusal is not None:
-            worker.watch.parked(id_, refusal)
-            await _parked(feed, worker, refusal)
-            if not worker.stop.asked:
-                worker.watch.resumed(id_)
+        if refusal is None:
+            break
+        worker.watch.parked(id_, refusal)
+        await _parked(feed, worker, refusal)
+        if not worker.stop.asked:
+            worker.watch.resumed(id_)
     return None
 
 

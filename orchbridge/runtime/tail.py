@@ -10,7 +10,7 @@ from orchbridge.core.batch import Batch
 from orchbridge.core.errors import OrchbridgeError, Refused, SinkLost
 from orchbridge.core.normalize.heartbeats import Claim
 from orchbridge.core.pace import backoff
-from orchbridge.core.ports import Api, Lane, Sink, Stream, Watch
+from orchbridge.core.ports import Api, Finite, Lane, Sink, Stream, Watch
 from orchbridge.core.questions import Reply
 from orchbridge.runtime.asking import Asking
 from orchbridge.runtime.heart import SILENT, Heart, Hearts
@@ -21,6 +21,7 @@ Failure = TypeVar("Failure", bound=OrchbridgeError)
 
 LOSS_FIRST_S, LOSS_LONGEST_S = 0.5, 15.0
 CONTESTS_MAX, CONTEST_S = 3, 60.0  # new claims for the same doubt, before it is left to a person
+WAIT_LONGEST_S = 15.0  # between looks into a memory that another stream has to write to
 LOOK_S = 0.5  # how often to see what else there is to ask while an answer that is due is on its way
 CLOCK_BACK_S = 2.0  # a smaller step only makes one pause that much longer
 
@@ -41,17 +42,18 @@ class Worker(NamedTuple):
 
 
 async def tail(stream: Stream, api: Api, worker: Worker) -> None:
-    """Carry one stream into the sink until asked to stop.
+    """Carry one stream into the sink until asked to stop, or until it is done where it is one that ends.
 
     The sink is the only memory. Whatever goes wrong while committing, the state held here is dropped,
     the stream is claimed again and the sink is asked where to resume; so no error path can skip a
     record or deliver it twice.
     """
-    losses = 0
+    losses = waits = 0
     contests: list[float] = []
     stop, watch, trail = worker.stop, worker.watch, worker.trail
     while not stop.asked:
         commits = [0]
+        state: object = None
         number = trail.claim(stream.id)
         try:
             async with stop.cutting() as begun, worker.sink.claim(stream.id) as lane:  # fence older owners first,
@@ -62,9 +64,10 @@ async def tail(stream: Stream, api: Api, worker: Worker) -> None:
                     trail.begin(stream.id, "recall")
                 state = recall.state()
                 begun()
-                watch.claimed(stream.id, state)
-                heart = Heart(Claim(worker.name, number, stream.id, worker.clock()), worker.hearts)
-                await _laps(stream, state, lane, api, worker, heart, commits)
+                if not _idle(stream, state):
+                    watch.claimed(stream.id, state)
+                    heart = Heart(Claim(worker.name, number, stream.id, worker.clock()), worker.hearts)
+                    state = await _laps(stream, state, lane, api, worker, heart, commits)
         except* SinkLost as lost:
             losses = 1 if commits[0] else losses + 1
             loss = first(lost)
@@ -75,6 +78,20 @@ async def tail(stream: Stream, api: Api, worker: Worker) -> None:
             await stop.rest(pause)
         finally:
             trail.end(stream.id)
+        if state is None or not isinstance(stream, Finite):
+            continue
+        if stream.done(state):
+            watch.finished(stream.id, state)
+            return
+        waits = waits + 1 if stream.waits(state) else 0
+        if waits:
+            watch.waiting(stream.id, state)
+            await stop.rest(backoff(stream.id.name, waits, longest_s=WAIT_LONGEST_S))
+
+
+def _idle(stream: Stream, state: object) -> bool:
+    """Whether the stream has come to its end, or cannot begin before another one has written to its memory."""
+    return isinstance(stream, Finite) and (stream.done(state) or stream.waits(state))
 
 
 def _contested(stream: Stream, loss: SinkLost, contests: list[float], now: float) -> list[float]:
@@ -92,14 +109,17 @@ def _contested(stream: Stream, loss: SinkLost, contests: list[float], now: float
 
 async def _laps(
     stream: Stream, state: object, lane: Lane, api: Api, worker: Worker, heart: Heart, commits: list[int]
-) -> None:
-    """Ask, fold, commit, until asked to stop; questions of the next lap travel while this one is committed."""
+) -> object:
+    """Ask, fold, commit, until asked to stop or idle; questions of the next lap travel while this one is committed.
+
+    Return the state it ended with.
+    """
     stop, watch, clock, trail = worker.stop, worker.watch, worker.clock, worker.trail
     replies: tuple[Reply, ...] = ()
     now = clock()
     async with asyncio.TaskGroup() as group:
         asking = Asking(api, group, clock, stream.id, trail)
-        while not stop.asked:
+        while not stop.asked and not _idle(stream, state):
             now = _onward(now, clock())
             asking.ask(stream.ask(state, now), replies)
             if not replies:
@@ -124,6 +144,7 @@ async def _laps(
                 watch.lapped(stream.id, folded, now)
             state, replies = batch.state, batch.left  # moves only once it is true
         asking.cancel()
+    return state
 
 
 def _onward(before: float, now: float) -> float:

@@ -49,6 +49,7 @@ RECORDS = {
         epoch="e1",
         data={"state": "finished"},
         replay=True,
+        headers=(("orchbridge-replay", "true"),),
     ),
     "node_gone": Record(
         channel=NODE_STATE,
@@ -294,7 +295,7 @@ def test_records_of_one_kind_do_not_share_what_differs() -> None:
     first, second = codec.encode(RECORDS["node_failed"]), codec.encode(like(id="e2:x", epoch="e2", replay=True))
     assert headers(first) == GOLDEN["node_failed"]["headers"]
     assert headers(second)["ce_peepoch"] == "e2"
-    assert headers(second)["orchbridge-replay"] == "true"
+    assert headers(second)["ce_replay"] == "true"
 
 
 def test_the_type_prefix_is_configurable() -> None:

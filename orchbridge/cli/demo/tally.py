@@ -88,6 +88,7 @@ class Listening:
         self.stumbled, self.troubled = watch.stumbled, watch.troubled
         self.parked, self.resumed = watch.parked, watch.resumed
         self.released, self.revoked = watch.released, watch.revoked
+        self.waiting, self.finished = watch.waiting, watch.finished
 
     def committed(self, stream: StreamId, batch: Batch, seconds: float) -> None:
         """A batch is in the files."""
