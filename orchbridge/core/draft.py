@@ -116,14 +116,14 @@ class Draft(Generic[T]):
         self, reply: Reply, offset: int, limit: int, seen: Sequence[Seen], page: Page, start: Start
     ) -> bool:
         """Walk on over one page of the list; return whether the whole list has now been seen and can be trusted."""
-        self._set_aside([item for item in page.items if isinstance(item, Odd)])
+        self.set_aside([item for item in page.items if isinstance(item, Odd)])
         due = max(reply.asked_at + self.settings.poll_s, self.now)
         listed = Listed(offset, limit, seen, len(page.items), page.total, page.paged)
         self.walk, happenings = fold_page(self.walk, listed, start, now=self.now, next_due=due)
         self.happened(happenings)
         return self.walk.trusted and self.walk.scan is None
 
-    def _set_aside(self, odds: Sequence[Odd]) -> None:
+    def set_aside(self, odds: Sequence[Odd]) -> None:
         """Quarantine items of the list that are no jobs or plans, once; their ids stay gaps and end in a notice."""
         for odd in odds:
             self.troubles.append(("an item of the list", Trouble("malformed", odd.reason)))

@@ -11,6 +11,7 @@ import msgspec
 from orchbridge.core import memos
 from orchbridge.core.draft import OPEN_ENDED_MAX, Draft, Tracked
 from orchbridge.core.errors import Corrupt
+from orchbridge.core.facts import Odd
 from orchbridge.core.handover import Eras, Handover, window_of
 from orchbridge.core.head import Anchor, Head, Passage
 from orchbridge.core.listing import Listing, fold_listing
@@ -187,6 +188,7 @@ def list_on(work: Draft[T], past: Past, reply: Reply, seen: list[Seen], page: Pa
     Raise Corrupt where that happens to a replay: nobody tells it where the histories part.
     """
     assert past.window is not None
+    work.set_aside([item for item in page.items if isinstance(item, Odd)])
     question = reply.question
     limit, offset = getattr(question, "limit", 0), getattr(question, "offset", 0)
     listed = Listed(offset, limit, seen, len(page.items), page.total, page.paged)

@@ -56,16 +56,14 @@ class Watching:
     def released(self, stream: StreamId, reason: str) -> None:
         self._tell("released", stream, reason)
 
-<<<<<<< HEAD
     def revoked(self, stream: StreamId, reason: str) -> None:
         self._tell("revoked", stream, reason)
-=======
+
     def waiting(self, stream: StreamId, state: Any) -> None:
         self._tell("waiting", stream, state)
 
     def finished(self, stream: StreamId, state: Any) -> None:
         self._tell("finished", stream, state)
->>>>>>> 1093ebf (Carry streams that end: a window waits for its hand-over and is done one day)
 
     def count(self, what: str, kind: str | None = None) -> int:
         return sum(1 for told, of, _ in self.told if told == what and kind in {None, of})
