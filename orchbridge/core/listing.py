@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from functools import lru_cache
 
 import msgspec
 
@@ -74,8 +74,13 @@ def fold_listing(listing: Listing, page: Listed, window: Window) -> Listing:
 
 def _slim(item: Seen) -> Seen:
     anchor = item.anchor
-    owner = anchor.owner if anchor.owner is None else sys.intern(anchor.owner)  # few people, many jobs
-    return replace(item, anchor=Anchor(anchor.id, anchor.created, owner))
+    return replace(item, anchor=Anchor(anchor.id, anchor.created, _one(anchor.owner)))
+
+
+@lru_cache(maxsize=1024)
+def _one(owner: str | None) -> str | None:
+    """Return the same text for the same owner: few people, many jobs."""
+    return owner
 
 
 def _least(one: int | None, other: int | None) -> int | None:
