@@ -15,8 +15,10 @@ import pytest
 
 from tests.broker import Broker, NoBroker
 
-hypothesis.settings.register_profile("orchbridge", deadline=None)  # how fast a machine is decides nothing here
-hypothesis.settings.load_profile("orchbridge")
+# How fast a machine is decides nothing here; what fails prints how to repeat it. `deep` looks for longer.
+for _name in ("orchbridge", "deep"):
+    hypothesis.settings.register_profile(_name, deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "orchbridge"))
 
 _LACK = pytest.StashKey[str]()
 

@@ -1,0 +1,103 @@
+"""A stream driven fold by fold: questions travel, answers arrive in any order, and commits meet any fate."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any, Protocol
+
+from orchbridge.core.ports import Stream
+from orchbridge.core.questions import Answer, Inventory, JobsPage, PlansPage, Question, Reply, subject
+from tests.core.machines.ledger import Ledger
+
+LISTS = JobsPage | PlansPage | Inventory
+LAPS_MAX = 60  # within one moment; more than that is asking for ever
+
+
+class Source(Protocol):
+    """Whoever answers."""
+
+    def answer(self, question: Question, now: float) -> Answer: ...
+
+
+class Carrier:
+    """One owner of a stream at a time. A fate is ok, refused (crash before the commit) or answer_lost (after it)."""
+
+    def __init__(self, stream: Stream, source: Source, ledger: Ledger, now: float) -> None:
+        self.stream, self.source, self.ledger, self.now = stream, source, ledger, now
+        self.claims = 0
+        self.state: Any = None
+        self.under_way: dict[tuple[str, object], tuple[Question, float]] = {}
+        self.arrived: list[Reply] = []
+        self.fates: list[str] = []
+        self.tick: list[Question] = []
+        self.claim()
+
+    def claim(self) -> None:
+        """Forget everything and read the memory back, as a new owner does."""
+        self.claims += 1
+        recall = self.stream.recall(f"w{self.claims}")
+        for document in self.ledger.recalled():
+            recall.learn(document)
+        self.state = recall.state()
+        self.under_way.clear()
+        self.arrived.clear()
+
+    def ask(self) -> int:
+        """Send off what is not under way yet; return how many questions those were."""
+        asked = self.stream.ask(self.state, self.now)
+        fresh = {subject(q): q for q in reversed(asked) if subject(q) not in self.under_way}
+        for about, question in fresh.items():
+            self.under_way[about] = (question, self.now)
+            if isinstance(question, LISTS) and not getattr(question, "offset", 0):
+                self.tick = []
+            self.tick.append(question)
+        return len(fresh)
+
+    def serve(self, random: Random, share: float = 1.0) -> None:
+        """Let the server answer some of what is under way; it speaks of this moment, whenever it is heard."""
+        there = {subject(reply.question) for reply in self.arrived}
+        for about, (question, asked_at) in list(self.under_way.items()):
+            if about not in there and random.random() < share:
+                self.arrived.append(Reply(question, self.source.answer(question, self.now), asked_at, self.now))
+
+    def fold(self, random: Random, most: int = 1_000) -> None:
+        """Fold up to so many of the answers that arrived, in any order; a bad fate ends the claim."""
+        random.shuffle(self.arrived)
+        while self.arrived and most > 0:
+            many = random.choice((1, 2, len(self.arrived)))
+            replies, self.arrived = tuple(self.arrived[:many]), self.arrived[many:]
+            most -= len(replies)
+            for reply in replies:
+                self.under_way.pop(subject(reply.question), None)
+            while replies:
+                batch = self.stream.fold(self.state, replies, self.now)
+                if not batch.empty:
+                    fate = self.fates.pop(0) if self.fates else "ok"
+                    if fate != "refused":
+                        self.ledger.commit(batch, self.now)
+                    if fate != "ok":
+                        self.claim()
+                        return
+                self.state, replies = batch.state, batch.left
+
+    def lap(self, random: Random) -> bool:
+        """Ask, hear and fold everything; return whether there was anything."""
+        asked = self.ask() or len(self.under_way)
+        self.serve(random)
+        self.fold(random)
+        return bool(asked)
+
+    def moment(self, random: Random) -> None:
+        """Lap until nothing more is to be asked now."""
+        for _ in range(LAPS_MAX):
+            if not self.lap(random):
+                return
+        raise AssertionError(f"asks for ever at {self.now}: {self.stream.ask(self.state, self.now)}")
+
+    def until(self, end: float, random: Random, step: float = 0.25) -> None:
+        """Live on until `end`."""
+        while True:
+            self.moment(random)
+            if self.now >= end:
+                return
+            self.now = min(end, self.now + max(step, self.stream.due(self.state, self.now)))

@@ -1,0 +1,138 @@
+"""A server of jobs as the machines move it: what happens now, what shows later, what is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from random import Random
+
+import msgspec
+
+from orchbridge.core.facts import Job, JobEvent
+from orchbridge.core.questions import Answer, JobDetail, JobEvents, JobNodes, JobsPage, Page, Question, Trouble
+from tests.core.machines.faults import Faults
+from tests.core.server import ScriptedJob, Server
+
+replace = msgspec.structs.replace
+OVER = {"finished", "failed", "stopped"}
+ENDS = ("finished", "failed", "errored", "skipped")
+
+
+@dataclass
+class ModelJob(ScriptedJob):
+    """A job that knows which of all jobs that ever were it is; its events carry that number."""
+
+    serial: int = 0
+    serials: dict[int, int] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    ends: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        return self.states[-1][1]
+
+    @property
+    def over(self) -> bool:
+        return self.state in OVER
+
+    def words(self) -> list[str]:
+        """Return the names of its states, a re-entered one with its count."""
+        said: list[str] = []
+        for _, word in self.states:
+            count = sum(name.split("/")[0] == word for name in said)
+            said.append(f"{word}/{count + 1}" if count else word)
+        return said
+
+    def shown_events(self, now: float) -> list[JobEvent]:
+        return [
+            replace(event, message=f"#{self.serial}.{self.serials[event.id]}") for event in super().shown_events(now)
+        ]
+
+    def fact(self, now: float, *, detail: bool = False) -> Job:
+        return replace(super().fact(now, detail=detail), raw=b'{"serial":%d}' % self.serial)
+
+
+@dataclass
+class ModelServer(Server):
+    """The server under test's eyes. `all` holds every job that ever was, by its own number."""
+
+    faults: Faults = field(default_factory=Faults)
+    random: Random = field(default_factory=lambda: Random(0))
+    last_job: int = 0
+    last_event: int = 0
+    last_serial: int = 0
+    all: dict[int, ModelJob] = field(default_factory=dict)
+    pruned: set[int] = field(default_factory=set)
+    doubted: dict[int, int] = field(default_factory=dict)
+
+    def create(self, now: float, *, nodes: int, skip: int = 0, hidden: float = 0.0) -> ModelJob:
+        """Begin a job; `skip` ids are lost, and it is `hidden` for so many seconds."""
+        self.last_job += 1 + skip
+        self.last_serial += 1
+        names = [f"n{at}.test" for at in range(nodes)]
+        owner = f"o{self.last_serial % 3}"
+        job = ModelJob(
+            self.last_job, now, [(now, "new")], [], names, now + hidden, owner=owner, serial=self.last_serial
+        )
+        self.jobs.append(job)
+        self.all[job.serial] = job
+        return job
+
+    def event(self, job: ModelJob, now: float, type_: str, node: str | None = None, late: float = 0.0) -> None:
+        """Append an event that shows `late` seconds from now."""
+        self.last_event += 1
+        self.last_serial += 1
+        job.events.append((self.last_event, node, type_, now, late))
+        job.serials[self.last_event] = self.last_serial
+        if node is not None and type_ == "node_running":
+            job.begun.add(node)
+        elif node is not None:
+            job.ends[node] = self.last_event
+
+    def enter(self, job: ModelJob, now: float, state: str) -> None:
+        job.states.append((now, state))
+
+    def prune(self, jobs: Iterable[ModelJob]) -> None:
+        """Forget these."""
+        gone = {job.serial for job in jobs}
+        self.pruned |= gone
+        self.jobs = [job for job in self.jobs if job.serial not in gone]  # type: ignore[attr-defined]
+
+    def backup(self) -> tuple[list[ModelJob], int, int]:
+        """Return everything as it stands."""
+        return deepcopy(self.jobs), self.last_job, self.last_event  # type: ignore[return-value]
+
+    def restore(self, backup: tuple[list[ModelJob], int, int]) -> None:
+        """Be as it was; what came after never was, and its ids are given to others."""
+        jobs, self.last_job, self.last_event = deepcopy(backup)
+        self.jobs = list(jobs)
+        self.all.update({job.serial: job for job in jobs})
+
+    def answer(self, question: Question, now: float) -> Answer:
+        asked = question
+        limit = self.faults.limit
+        if isinstance(question, JobsPage | JobNodes):
+            if limit is not None and question.limit > limit:
+                if self.faults.limit_form == "refused":
+                    return Trouble("invalid", f"limit must be at most {limit}", status=400)
+                asked = replace(question, limit=limit)
+            if self.faults.no_offset and isinstance(question, JobsPage):
+                asked = replace(asked, offset=0)
+        answer = super().answer(asked, now)
+        heard = self.faults.change(question, answer, self.random)
+        if isinstance(heard, Trouble) and heard.kind in {"missing", "absent"} and heard is not answer:
+            self._denied(question)
+        return heard
+
+    def _denied(self, question: Question) -> None:
+        """Note who was said to be gone, though it is there."""
+        if isinstance(question, JobDetail | JobEvents | JobNodes):
+            for job in self.jobs:
+                if job.id == question.job:
+                    self.doubted[job.serial] = self.doubted.get(job.serial, 0) + 1  # type: ignore[attr-defined]
+
+
+def listed(answer: Answer) -> list[int]:
+    """Return the ids of a page of jobs."""
+    return [item.id for item in answer.items if isinstance(item, Job)] if isinstance(answer, Page) else []
