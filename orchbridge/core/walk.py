@@ -68,7 +68,8 @@ class Start(msgspec.Struct, frozen=True):
 class Scan(msgspec.Struct, frozen=True):
     """A listing in progress, page by page from the newest id down.
 
-    `stale` pages in a row showed nothing new; `odd` tells that some item could not be read.
+    `stale` pages in a row showed nothing new; `odd` tells that some item could not be read; `met` are
+    those that the head remembers, as they are shown now.
     """
 
     offset: int = 0
@@ -77,6 +78,7 @@ class Scan(msgspec.Struct, frozen=True):
     chosen: tuple[int, ...] = ()
     open: tuple[int, ...] = ()
     newest: tuple[Anchor, ...] = ()
+    met: tuple[Anchor, ...] = ()
     odd: bool = False
 
 
@@ -161,7 +163,7 @@ def fold_page(walk: Walk, page: Listed, start: Start, *, now: float, next_due: f
     scan = walk.scan if page.offset and walk.scan is not None else Scan()
     if page.offset != scan.offset:
         return walk, ()  # an answer to a listing that was given up
-    scan = _extend(scan, page, start)
+    scan = _extend(scan, page, start, {anchor.id for anchor in walk.head.anchors})
     met_memory = walk.begun and walk.survivor is None and _lowest(page.items) <= walk.head.high
     at_end = not page.count or (page.total is not None and scan.offset >= page.total)
     stuck = scan.stale >= STALE_PAGES_MAX  # this server does not look at the offset
@@ -179,7 +181,7 @@ def fold_page(walk: Walk, page: Listed, start: Start, *, now: float, next_due: f
     if not walk.begun:
         return _begin(_knowing(settled, scan, at_end), scan, start), ()
     if walk.survivor is not None and _contradiction(walk.head, scan):
-        return _restart(settled, scan, walk.survivor, at_end, now)
+        return _restart(settled, scan, at_end, now)
     return _continue(replace(settled, survivor=None), scan, at_end, now)
 
 
@@ -187,7 +189,7 @@ def _lowest(items: Sequence[Seen]) -> int:
     return min((item.anchor.id for item in items), default=0)
 
 
-def _extend(scan: Scan, page: Listed, start: Start) -> Scan:
+def _extend(scan: Scan, page: Listed, start: Start, remembered: set[int]) -> Scan:
     known = set(scan.ids)
     fresh = [item for item in page.items if item.anchor.id not in known]
     newest = sorted((*scan.newest, *(item.anchor for item in fresh)), key=lambda anchor: -anchor.id)
@@ -198,6 +200,7 @@ def _extend(scan: Scan, page: Listed, start: Start) -> Scan:
         chosen=scan.chosen + tuple(item.anchor.id for item in fresh if start.chooses(item)),
         open=scan.open + tuple(item.anchor.id for item in fresh if item.open),
         newest=tuple(newest[:ANCHORS_MAX]),
+        met=scan.met + tuple(item.anchor for item in fresh if item.anchor.id in remembered),
         odd=scan.odd or page.count > len(page.items),
     )
 
@@ -228,9 +231,8 @@ def _continue(walk: Walk, scan: Scan, at_end: bool, now: float) -> Folded:
     if reason and not walk.suspect:
         return replace(walk, suspect=reason, due=now), ()
     if reason:
-        survivor = max((a.id for a in scan.newest if a.id <= head.high and _survives(head, a)), default=0)
         # What is still unfinished may stand anywhere in the list: walk it to its end before moving on.
-        return replace(walk, suspect=reason, survivor=survivor, due=now), ()
+        return replace(walk, suspect=reason, survivor=_survivor(head, scan), due=now), ()
     late = {id_ for id_ in scan.ids if walk.floor <= id_ <= head.high and id_ not in walk.known}
     lowest = min(scan.ids)
     happenings: tuple[Happening, ...] = ()
@@ -238,8 +240,13 @@ def _continue(walk: Walk, scan: Scan, at_end: bool, now: float) -> Folded:
         happenings = (Hole(head.high + 1, lowest - 1, pruned=True),)
         head = replace(head, high=lowest - 1)
     new = {id_ for id_ in scan.ids if id_ > head.high or id_ in walk.gaps}
-    if scan.newest != head.anchors:
-        head = replace(head, anchors=scan.newest)
+    anchors = scan.newest
+    if scan.odd:  # what cannot be read now is still there: forgotten here, it would be new after a claim
+        shown = {anchor.id for anchor in anchors}
+        together = (*anchors, *(anchor for anchor in head.anchors if anchor.id not in shown))
+        anchors = tuple(sorted(together, key=lambda anchor: -anchor.id)[:ANCHORS_MAX])
+    if anchors != head.anchors:
+        head = replace(head, anchors=anchors)
     dirty = walk.dirty or head is not walk.head
     todo = merge(walk.todo, new | late)
     return replace(_knowing(walk, scan, at_end), head=head, suspect="", dirty=dirty, todo=todo), happenings
@@ -256,7 +263,7 @@ def _contradiction(head: Head, scan: Scan) -> str:
     newest = max(scan.ids)
     if newest < head.high and not scan.odd:
         return f"the newest id is {newest}, below {head.high} which was read before"
-    shown = {anchor.id: anchor for anchor in scan.newest}
+    shown = {anchor.id: anchor for anchor in scan.met}
     for known in head.anchors:
         other = shown.get(known.id)
         if other is not None and known.contradicts(other):
@@ -264,17 +271,25 @@ def _contradiction(head: Head, scan: Scan) -> str:
     return ""
 
 
-def _survives(head: Head, shown: Anchor) -> bool:
-    return any(known.id == shown.id and not known.contradicts(shown) for known in head.anchors)
+def _survivor(head: Head, scan: Scan) -> int:
+    """Return the newest id that both histories share, 0 where none of those remembered is left."""
+    known = {anchor.id: anchor for anchor in head.anchors}
+    others = [shown.id for shown in scan.met if known[shown.id].contradicts(shown)]
+    limit = min([head.high + 1, *others])
+    return max((shown.id for shown in scan.met if shown.id < limit), default=0)
 
 
-def _restart(walk: Walk, scan: Scan, survivor: int, at_end: bool, now: float) -> Folded:
-    """Begin the next epoch above the newest id that both histories share."""
+def _restart(walk: Walk, scan: Scan, at_end: bool, now: float) -> Folded:
+    """Begin the next epoch above the newest id that both histories share; gaps below it are still gaps."""
+    survivor = _survivor(walk.head, scan)
     happening = Reset(survivor, walk.suspect)
-    head = replace(walk.head, epoch=walk.head.epoch + 1, high=survivor, gaps=(), anchors=scan.newest)
-    todo = tuple(sorted({id_ for id_ in scan.ids if id_ > survivor}.union(scan.open)))
+    gaps = {id_: gap for id_, gap in walk.gaps.items() if id_ < survivor}
+    late = {id_ for id_ in scan.ids if walk.floor <= id_ < survivor and id_ not in walk.known}
+    new = {id_ for id_ in scan.ids if id_ > survivor or id_ in gaps}
+    todo = tuple(sorted(new.union(late, scan.open)))
+    head = replace(walk.head, epoch=walk.head.epoch + 1, high=survivor, gaps=tuple(sorted(gaps)), anchors=scan.newest)
     walk = _knowing(replace(walk, known=frozenset()), scan, at_end)
-    walk = replace(walk, head=head, dirty=True, suspect="", survivor=None, since=now, gaps={}, todo=todo)
+    walk = replace(walk, head=head, dirty=True, suspect="", survivor=None, since=now, gaps=gaps, todo=todo)
     return walk, (happening,)
 
 

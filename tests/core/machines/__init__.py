@@ -1,1 +1,1 @@
-"""State machines that play a server against the pure core: whatever order things happen in, nothing is lost or told twice."""
+"""State machines that play a server against the pure core: nothing is lost, whatever order things happen in."""

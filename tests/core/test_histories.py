@@ -1,0 +1,73 @@
+"""Servers that went back in time: what both histories share stays as it is, everything else is read anew."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchbridge.core.facts import Job, Odd
+from orchbridge.core.jobs.stream import JobStream
+from orchbridge.core.questions import JobsPage, Page
+from tests.core.live import Life, settings
+from tests.core.server import Server, simple_job
+from tests.core.test_hostile_lists import altered, jobs_read, notices
+
+
+@pytest.mark.parametrize("fresh", [2, 32, 60])
+def test_ids_given_again_are_recognised_however_many_came_since(fresh: int) -> None:
+    server = Server([simple_job(id_, id_ * 100, begin=-50.0) for id_ in range(1, 21)])
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(10.0)
+    newer = [simple_job(id_, 10_000 + id_ * 100, begin=9.0) for id_ in range(11, 21 + fresh)]
+    server.jobs = [*server.jobs[:10], *newer]
+    life.until(40.0)
+    assert notices(life) == ["e2:jobs/notice/source_reset/e2"]
+    assert jobs_read(life, "e2") == set(range(11, 21 + fresh))
+
+
+def test_what_both_histories_share_is_not_read_again_though_it_stands_on_a_later_page() -> None:
+    server = Server([simple_job(id_, id_ * 100, begin=-50.0) for id_ in range(1, 101)])
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(10.0)
+    server.jobs = [*server.jobs[:80], *(simple_job(id_, 20_000 + id_ * 100, begin=9.0) for id_ in range(81, 191))]
+    life.until(40.0)
+    assert jobs_read(life, "e2") == set(range(81, 191))
+
+
+def test_a_job_not_yet_visible_when_the_server_went_back_is_read_afterwards() -> None:
+    server = Server([simple_job(id_, id_ * 100, begin=-50.0) for id_ in range(1, 6)])
+    server.jobs[2].visible = 5.0
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(2.0)
+    server.jobs = server.jobs[:4]
+    life.now = 6.0
+    life.until(60.0)
+    assert jobs_read(life) | jobs_read(life, "e2") == {1, 2, 3, 4, 5}
+
+
+def test_a_gap_that_both_histories_share_still_ends_in_a_notice() -> None:
+    server = Server([simple_job(id_, id_ * 100, begin=-50.0) for id_ in (1, 2, 4, 5)])
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(2.0)
+    server.jobs = server.jobs[:3]
+    life.until(100.0)
+    assert notices(life) == ["e2:jobs/notice/source_reset/e2", "e2:jobs/notice/gap/3-3"]
+
+
+def test_an_item_that_cannot_be_read_for_once_is_not_new_after_a_claim() -> None:
+    server = Server([simple_job(id_, id_ * 100, begin=-50.0) for id_ in range(1, 6)])
+    life = Life(JobStream(settings("jobs", late_window_s=30.0)), server)
+    life.until(100.0, step=1.0)
+    assert set(life.store.documents) == {"prod/jobs"}
+
+    def torn(question: object, answer: object) -> object:
+        if not isinstance(question, JobsPage) or not isinstance(answer, Page):
+            return answer
+        items = [Odd(b"{", "torn") if isinstance(job, Job) and job.id == 3 else job for job in answer.items]
+        return Page(tuple(items), answer.total)
+
+    altered(server, torn)  # type: ignore[arg-type]
+    life.until(104.0)
+    life.claim()
+    del server.answer  # type: ignore[attr-defined]
+    life.until(140.0)
+    assert len(life.store.ids) == len(set(life.store.ids))
