@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -173,3 +174,29 @@ def test_set_forward_skips_exactly_these_jobs(sink: tuple[str, Callable[[], list
         seen = pipe.seen()
         assert {job_of(record.id) for record in seen} & skipped == set()
         assert twice(seen) == set()
+
+
+@pytest.mark.kafka
+def test_a_live_worker_is_left_alone_or_fenced_and_goes_on(kafka: str, prefix: str, tmp_path: Path) -> None:
+    """With --force the same process claims again and repeats exactly what was said, without a restart."""
+    sink = f'type = "kafka"\nbootstrap_servers = "{kafka}"\ngroup = "{prefix}"\npartitions = 3\n'
+    sink += f'topic_prefix = "{prefix}.{{source}}"'
+    with simulator(tmp_path, "demo:nodes=24,shortest=0.3,longest=1.2") as (url, _):
+        pipe = Pipeline(tmp_path, lambda: asyncio.run(consumed(kafka, f"{prefix}.prod")))
+        (tmp_path / "config.toml").write_text(CONFIG.format(url=url, folder=tmp_path, sink=sink))
+        with running(tmp_path / "run.out", "run", "-c", str(tmp_path / "config.toml")) as program:
+            program.wait_for("stream.claimed")
+            wait_until("some jobs", lambda: len({job_of(one.id) for one in pipe.seen()}) > 6)
+            pid = str(program.process.pid)
+            assert pid in json.loads(pipe.cursors("show", "prod/jobs", "--json"))["owner"]
+            to = pipe.position() - 4
+            told = pipe.cursors("set", "prod/jobs", "--job", str(to), "--yes", code=3)
+            assert pid in told
+            assert pipe.position() > to
+            told = pipe.cursors("set", "prod/jobs", "--job", str(to), "--yes", "--force")
+            assert "it is fenced" in told
+            wait_until("these jobs again", lambda: {job_of(id_) for id_ in twice(pipe.seen())} >= {to + 1, to + 2})
+            until = pipe.now() - 0.5
+            wait_until("everything", lambda: pipe.verdict(until))
+            assert {job_of(id_) for id_ in twice(pipe.seen())} <= set(range(to + 1, to + 10))
+            assert program.end() == 0
