@@ -20,6 +20,7 @@ from orchbridge.config import Settings
 from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.ports import StreamId, Watch
 from orchbridge.core.records import NODE_STATE, PLANS, REACHABILITY, Record
+from orchbridge.ops.alarms import AlarmBook
 from orchbridge.ops.app import application
 from orchbridge.ops.logs import configure
 from orchbridge.ops.metrics import Metrics
@@ -31,6 +32,8 @@ from orchbridge.orchestrator.exchange import Asked
 from orchbridge.runtime.bridge import carry_all
 from orchbridge.runtime.stop import Stop, obeying_signals
 from orchbridge.runtime.tail import Worker
+from orchbridge.runtime.trail import Trail
+from orchbridge.runtime.watchdog import watching
 
 STREAM_OF = {PLANS: "plans", REACHABILITY: "inventory", NODE_STATE: "inventory"}  # the others are of jobs
 
@@ -93,9 +96,10 @@ async def bridge(
         view = wiring.viewer(streams)
         watch = OpsWatch(watched, metrics, view, version=__version__, clock=time.time, worker=name)
         heard = watch if through is None else through(watch)
+        trail, alarms = Trail(), AlarmBook(metrics)
         hearts = wiring.hearts_of(settings, streams)
-        worker = Worker(name, sink, stop, heard, time.time, hearts=hearts)
-        app = application(watch.status, metrics)
+        worker = Worker(name, sink, stop, heard, time.time, trail, hearts)
+        app = application(watch.status, metrics, alarms.standing)
         async with serving(app, settings.http.host, settings.http.port) as port:
             address = f"http://{settings.http.listen.rpartition(':')[0]}:{port}/"
             log.info(
@@ -109,9 +113,10 @@ async def bridge(
             if started is not None:
                 started(Running(address, watch.status))
             try:
-                await carry_all(wiring.feeds_of(streams, clients), worker)
-                if not stop.asked:  # every stream was let go: stay a truthful standby until told to end
-                    await stop.wait()
+                async with watching(trail, wiring.bounds_of(settings.sink), alarms):
+                    await carry_all(wiring.feeds_of(streams, clients), worker)
+                    if not stop.asked:  # every stream was let go: stay a truthful standby until told to end
+                        await stop.wait()
             finally:
                 async with asyncio.timeout(3.0):
                     await sink.close()

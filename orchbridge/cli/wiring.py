@@ -30,6 +30,7 @@ from orchbridge.orchestrator.client import Client
 from orchbridge.orchestrator.exchange import Asked
 from orchbridge.runtime.bridge import Feed
 from orchbridge.runtime.heart import Hearts
+from orchbridge.runtime.watchdog import Bounds
 
 if TYPE_CHECKING:
     from orchbridge.sinks.kafka import KafkaSettings
@@ -210,3 +211,18 @@ def hearts_of(settings: Settings, streams: Mapping[str, list[Tail]]) -> Hearts:
     lasting = not isinstance(settings.sink, Stdout)
     intervals = {source.name: source.heartbeat_interval_s for source in settings.sources if lasting}
     return Hearts(intervals, viewer(streams), __version__)
+
+
+def bounds_of(sink: Sink) -> Bounds:
+    """Return how long a sink's own limits let it take, with room for letting go of what failed.
+
+    Kafka: 30 s to claim, 10 s to commit and 5 s to learn what a failure means, 40 s without a record while recalling,
+    of which many can be others'. Files have no limits; a disk may be slow. Whoever reads standard output may pause.
+    """
+    match sink:
+        case Kafka():
+            return Bounds(claim_s=40.0, recall_s=300.0, commit_s=20.0)
+        case Jsonl():
+            return Bounds(claim_s=300.0, recall_s=300.0, commit_s=300.0)
+        case Stdout():
+            return Bounds()

@@ -29,16 +29,19 @@ SECURITY = {
 JSON = "application/json"
 
 
-def application(status: Callable[[], Status], metrics: Metrics) -> ASGIApp:
-    """Return the ASGI app; `status` gives the picture of the moment."""
+def application(
+    status: Callable[[], Status], metrics: Metrics, alarms: Callable[[], tuple[str, ...]] = tuple
+) -> ASGIApp:
+    """Return the ASGI app; `status` gives the picture of the moment, `alarms` what of this process hangs."""
 
     def get_metrics(request: Request) -> Response:
         body, content_type = metrics.text(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
     def get_healthz(_: Request) -> Response:
-        """An answer is the proof: the event loop turns. Others' troubles must not restart us."""
-        return PlainTextResponse("ok\n")
+        """An answer proves that the event loop turns; the watchdogs tell the rest. Others' troubles never count."""
+        reasons = alarms()
+        return PlainTextResponse("".join(f"{reason}\n" for reason in reasons) or "ok\n", 503 if reasons else 200)
 
     def get_readyz(request: Request) -> Response:
         now = status()
@@ -56,11 +59,11 @@ def application(status: Callable[[], Status], metrics: Metrics) -> ASGIApp:
             for stream, row in zip(source.streams, shown["streams"], strict=True):
                 row["lag_s"] = stream.lapsed_s(now.now)
                 row["role"] = stream.role
-        return _json({"ready": not reasons, "reasons": reasons, **body})
+        return _json({"ready": not reasons, "reasons": reasons, "alarms": alarms(), **body})
 
     def get_page(_: Request) -> Response:
         now = status()
-        return HTMLResponse(page(now, ready(now, now.now)))
+        return HTMLResponse(page(now, (*alarms(), *ready(now, now.now))))
 
     routes = {
         "/": get_page,

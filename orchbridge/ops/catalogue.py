@@ -22,6 +22,7 @@ JOB_TYPES = (
 PLAN_OUTCOMES = ("success", "failure")
 RESULTS = ("finished", "failed", "errored", "skipped")
 TRANSITIONS = ("connected", "disconnected", "removed")
+WATCHDOGS = ("commit", "task", "question", "loop")
 STAGES = ("normalize", "publish")
 TROUBLES = (
     "unreachable", "timeout", "tls", "server", "throttled", "missing", "absent", "forbidden", "invalid", "malformed",
@@ -154,6 +155,12 @@ OURS = (
     ),
     Metric("orchbridge_response_bytes_total", "counter", _S, "Decoded bytes the source answered with", "bytes"),
     Metric("orchbridge_request_budget_left", "gauge", _S, "Requests that could be sent at once without waiting"),
+    Metric(
+        "orchbridge_watchdog_total",
+        "counter",
+        ("kind",),
+        "Times something of this process hung: a commit or task beyond its own bound, a question, the event loop",
+    ),
     Metric(
         "orchbridge_series_overflow_total",
         "counter",

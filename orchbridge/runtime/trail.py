@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import linecache
+from collections import Counter
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from orchbridge.core.ports import StreamId
@@ -19,6 +22,13 @@ class Step(NamedTuple):
     own_s: float | None = None  # how long it may take by itself; None: as the watchdog knows
 
 
+class Out(NamedTuple):
+    """A question under way: since when, and how many of its stream had been answered by then."""
+
+    step: Step
+    answers: int
+
+
 class Trail:
     """The steps of all streams of a worker. One moment is put down before every await that could hang.
 
@@ -31,7 +41,9 @@ class Trail:
         self.turns = 0
         self.claims = 0
         self.steps: dict[StreamId, Step] = {}
-        self.questions: dict[tuple[StreamId, object], Step] = {}
+        self.questions: dict[tuple[StreamId, object], Out] = {}
+        self.answers: Counter[StreamId] = Counter()
+        self.answered_at: dict[str, float] = {}  # by source
 
     def begin(self, stream: StreamId, doing: Doing, own_s: float | None = None) -> None:
         """The stream is done with whatever it was doing, and begins this."""
@@ -49,11 +61,36 @@ class Trail:
 
     def asked(self, stream: StreamId, about: object) -> None:
         """A question goes out."""
-        self.questions[stream, about] = Step("question", self.now, asyncio.current_task())
+        step = Step("question", self.now, asyncio.current_task())
+        self.questions[stream, about] = Out(step, self.answers[stream])
 
     def answered(self, stream: StreamId, about: object) -> None:
         """It came back, whatever with."""
         self.questions.pop((stream, about), None)
+        self.answers[stream] += 1
+        self.answered_at[stream.source] = self.now
 
 
 UNJUDGED = Trail()  # for a worker that nobody watches
+
+
+def stack(task: asyncio.Task[Any]) -> tuple[str, ...]:
+    """Return where a waiting task stands: lines of code, outermost first, without the values of variables."""
+    found = []
+    at: Any = task.get_coro()
+    while at is not None:
+        kind = next((kind for kind in ("cr", "gi", "ag") if hasattr(at, f"{kind}_frame")), None)
+        if kind is None:
+            break
+        frame = getattr(at, f"{kind}_frame")
+        if frame is not None:
+            code = frame.f_code
+            text = linecache.getline(code.co_filename, frame.f_lineno)
+            found.append(line(Path(code.co_filename), frame.f_lineno, code.co_qualname, text))
+        at = getattr(at, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
+    return tuple(found)
+
+
+def line(path: Path, number: int, name: str, text: str) -> str:
+    """Return one line of a stack, with the last folders of the path."""
+    return f"{'/'.join(path.parts[-3:])}:{number} {name}: {text.strip()}"

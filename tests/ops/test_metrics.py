@@ -11,6 +11,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 
 from orchbridge.core.ports import Share
 from orchbridge.ops import metrics as ops_metrics
+from orchbridge.ops.alarms import AlarmBook
 from orchbridge.ops.catalogue import CATALOGUE, Metric
 from orchbridge.ops.metrics import Metrics, page
 from tests.ops.stage import JOBS_STREAM, NODES_STREAM, PLANS_STREAM, Asked, Stage, batch, ended
@@ -76,6 +77,7 @@ def test_every_metric_of_the_catalogue_is_reached() -> None:
     stage.carry(PLANS_STREAM)
     stage.watch.shared(Share(frozenset({PLANS_STREAM}), "orchbridge", ("w1",), {PLANS_STREAM.name: "w1"}))
     stage.metrics.add("orchbridge_series_overflow_total", "prod", "environment")
+    AlarmBook(stage.metrics)
     text = stage.metrics.text("")[0].decode()
     assert [metric.name for metric in CATALOGUE if f"# TYPE {metric.name} " not in text] == []
 
