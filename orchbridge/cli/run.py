@@ -29,7 +29,7 @@ from orchbridge.ops.status import Status
 from orchbridge.ops.watch import OpsWatch, Watched
 from orchbridge.orchestrator.client import Client
 from orchbridge.orchestrator.exchange import Asked
-from orchbridge.runtime.bridge import carry_all
+from orchbridge.runtime.bridge import Feed, carry_all
 from orchbridge.runtime.stop import Stop, obeying_signals
 from orchbridge.runtime.tail import Worker
 from orchbridge.runtime.trail import Trail
@@ -112,15 +112,20 @@ async def bridge(
             )
             if started is not None:
                 started(Running(address, watch.status))
-            try:
-                async with watching(trail, wiring.bounds_of(settings.sink), alarms):
-                    await carry_all(wiring.feeds_of(streams, clients), worker)
-                    if not stop.asked:  # every stream was let go: stay a truthful standby until told to end
-                        await stop.wait()
-            finally:
-                async with asyncio.timeout(3.0):
-                    await sink.close()
+            async with watching(trail, wiring.bounds_of(settings.sink), alarms):
+                await _carried(wiring.feeds_of(streams, clients), worker)
     log.info("bridge.stopped")
+
+
+async def _carried(feeds: list[Feed], worker: Worker) -> None:
+    """Carry all streams until asked to stop, then let go of the sink."""
+    try:
+        await carry_all(feeds, worker)
+        if not worker.stop.asked:  # every stream was let go: stay a truthful standby until told to end
+            await worker.stop.wait()
+    finally:
+        async with asyncio.timeout(3.0):
+            await worker.sink.close()
 
 
 def _watched(
