@@ -188,9 +188,12 @@ def progress_of(place: Place) -> Progress | None:
 
 
 def survivor(document: bytes) -> int | None:
-    """Return the newest id that was delivered before the last restore of the source, None where none is known."""
-    eras = _beyond(document).eras
-    return max((era[0] for era in eras if era and isinstance(era[0], int)), default=None)
+    """Return the newest id that the present epoch did not take over, None where that is not known.
+
+    Whatever lies above was delivered in this epoch, also where an older restore had reached further up.
+    """
+    last = _beyond(document).eras[-1:]
+    return next((era[0] for era in last if era and isinstance(era[0], int)), None)
 
 
 def _beyond(document: bytes) -> _Beyond:

@@ -104,11 +104,11 @@ def test_set_keeps_fields_of_other_versions(stage: Stage) -> None:
     ("to", "told"),
     [
         (45, "jobs 46 to 50 will be delivered a second time, with the same ids\n"),
-        (30, "but jobs 31 to 40, delivered before epoch e2 began, with new ids of e2"),
+        (30, "but jobs 31 to 40, delivered before epoch e3 began, with new ids of e3"),
     ],
 )
 def test_set_back_into_an_earlier_epoch_says_which_ids_are_new(to: int, told: str, stage: Stage) -> None:
-    restored = {"v": 1, "url": URL, "epoch": 2, "high": 50, "eras": [[40, 2, [12]]]}
+    restored = {"v": 1, "url": URL, "epoch": 3, "high": 50, "eras": [[48, 2, []], [40, 3, [12]]]}
     stage.write(JOBS, {"prod/jobs": json.dumps(restored).encode(), "prod/jobs/400": None, "prod/jobs/410": None})
     assert told in stage.run("set", "prod/jobs", "--job", str(to), "--yes").stdout
 
