@@ -13,6 +13,7 @@ from orchbridge.cli.cursors import telling
 from orchbridge.cli.cursors.change import Change, Wish, carry_out, must_be_asked, stamp
 from orchbridge.cli.cursors.places import (
     BACKFILL,
+    REPLAY,
     Place,
     head_of,
     one,
@@ -87,7 +88,7 @@ def _wanted(place: Place, job: int | None, plan: int | None) -> int:
         )
     if place.source is None:
         raise ConfigError(f"source {place.id.source} is not in the configuration", hint="add it, or reset the stream")
-    if not place.noun or place.id.kind.endswith(BACKFILL):
+    if not place.noun or place.id.kind.endswith(BACKFILL) or place.id.kind.startswith(REPLAY):
         raise ConfigError(
             f"{place.name} reads a part of history once and cannot be moved",
             hint=f"to read something again use orchbridge replay; to give it up: orchbridge cursors reset {place.name}",
@@ -184,6 +185,8 @@ def _reset(place: Place, settings: Settings) -> Change:
 
 def _beginning(place: Place) -> str:
     """Return how a stream goes on that has lost its memory."""
+    if place.id.kind.startswith(REPLAY):
+        return "the same replay, run again, begins with its first id"
     if not place.named or place.source is None:
         return "nothing begins anew: the configuration does not name this stream"
     if place.id.kind.endswith(BACKFILL):

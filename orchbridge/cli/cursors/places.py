@@ -82,13 +82,14 @@ def _notes(id_: StreamId) -> set[str]:
 
 
 def live(id_: StreamId) -> StreamId:
-    """Return the stream whose past a backfill reads; any other stream is its own."""
+    """Return the stream whose past a backfill reads; any other stream, a replay too, is its own."""
     return StreamId(id_.source, id_.kind.removesuffix(BACKFILL))
 
 
 def noun(id_: StreamId) -> str:
     """Return what a stream's ids are of."""
-    return NOUNS.get(live(id_).kind, "")
+    kind = live(id_).kind
+    return NOUNS.get(kind.rpartition("-")[2] if kind.startswith(REPLAY) else kind, "")
 
 
 @contextlib.asynccontextmanager
@@ -175,7 +176,9 @@ def read_head(id_: StreamId, document: bytes, source: Source | None, settings: S
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
         keys = msgspec.json.decode(document, type=Head).keys
     if source is not None:
-        url, keys, adopt = wiring.url_of(source), wiring.keys_of(settings.sink.topic_prefix), source.adopt_cursor
+        url, adopt = wiring.url_of(source), source.adopt_cursor
+        if not id_.kind.startswith(REPLAY):  # its records go under a prefix of its own
+            keys = wiring.keys_of(settings.sink.topic_prefix)
     return heads.decode(id_.name, document, url=url, keys=keys, adopt=adopt)
 
 

@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from orchbridge.cli.cursors.places import (
+    REPLAY,
     Place,
     Progress,
     Tracked,
@@ -108,7 +109,7 @@ def _begins(place: Place) -> str:
 def _table(found: Sequence[tuple[Place, Line]]) -> None:
     terminal = sys.stdout.isatty()
     rows = [_row(place, one) for place, one in found]
-    notes = [note for place, one in found if (note := _note(one))]
+    notes = [note for place, one in found if (note := _note(place, one))]
     if terminal:
         table = Table(*(Column(name, overflow="fold") for name in COLUMNS), box=None, pad_edge=False)
         table.columns[0].min_width = max((len(row[0]) for row in rows), default=0)  # a name cut short names nothing
@@ -155,9 +156,11 @@ def _progress(progress: Progress | None) -> str:
     return f", {progress.done} of {progress.total} read ({100 * progress.done // progress.total} %)"
 
 
-def _note(one: Line) -> str:
+def _note(place: Place, one: Line) -> str:
     if one.trouble:
         return f"{one.stream}: {one.trouble}"
+    if not one.configured and place.id.kind.startswith(REPLAY):
+        return f"{one.stream}: a replay; once it is over, `orchbridge cursors reset {one.stream}` forgets it"
     if not one.configured:
         return f"{one.stream}: found in the sink, not in the configuration"
     return ""

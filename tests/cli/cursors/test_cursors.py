@@ -142,6 +142,22 @@ def test_a_backfill_that_has_not_begun_is_no_damage(stage: Stage, tmp_path: Path
     assert stage.documents() == before
 
 
+def test_a_replay_is_shown_and_can_be_forgotten_but_not_moved(stage: Stage) -> None:
+    name = "prod/replay-1a2b3c-jobs"
+    passage = {"done": 4, "total": 8}
+    head = {"v": 1, "url": URL, "keys": "prefixed", "high": 353, "passage": passage}
+    stage.write(
+        StreamId("prod", "replay-1a2b3c-jobs"), {name: json.dumps(head).encode(), f"{name}/353": job(events=(1,))}
+    )
+    shown = stage.run("show", "prod").stdout
+    assert "job 353, 4 of 8 read (50 %)" in shown
+    assert f"{name}: a replay" in shown
+    assert stage.run("set", name, "--job", "350", "--yes").exit_code == 2
+    done = stage.run("reset", name, "--yes")
+    assert (done.exit_code, "run again" in done.stdout) == (0, True), done.output
+    assert not any(key.startswith(name) for key in stage.documents())
+
+
 def test_set_to_where_it_stands_writes_nothing(stage: Stage) -> None:
     before = stage.documents()
     done = stage.run("set", "prod/plans", "--plan", "31", "--yes")
