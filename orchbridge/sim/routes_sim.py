@@ -1,4 +1,4 @@
-"""Our own levers below /sim, for tests and demos: knobs, pruning, restoring, nodes, request counts."""
+"""Our own levers below /sim, for tests and demos: knobs, pruning, restoring, lost ids, nodes, request counts."""
 
 from __future__ import annotations
 
@@ -38,6 +38,12 @@ def prune(ask: Ask) -> Answer:
     return oldest if isinstance(oldest, Problem) else reply({"pruned": ask.world.prune(oldest, ask.now)})
 
 
+def skip(ask: Ask) -> Answer:
+    """POST /sim/skip {"jobs": n}: so many ids will never be a job's; answers with them."""
+    jobs = _whole_number(ask, "jobs")
+    return jobs if isinstance(jobs, Problem) else reply({"skipped": ask.world.skip(jobs, ask.now)})
+
+
 def restore(ask: Ask) -> Answer:
     """POST /sim/restore {"to_job": id}: jobs above it never were."""
     to_job = _whole_number(ask, "to_job")
@@ -73,6 +79,7 @@ ROUTES = (
     Route("POST", "knobs", turn),
     Route("POST", "prune", prune),
     Route("POST", "restore", restore),
+    Route("POST", "skip", skip),
     Route("POST", "inventory", inventory),
     Route("GET", "requests", requests),
     Route("POST", "requests", reset_requests),

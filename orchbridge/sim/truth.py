@@ -16,6 +16,7 @@ first line, which has neither:
     {"fact":"node","node":"a.test","change":"connected","broker":"pcp://...","timestamp":"...",...}
                        `change`: connected, disconnected, reconnected; `timestamp`: of the session
     {"fact":"pruned","jobs":[420],"plans":[82],...}
+    {"fact":"skipped","jobs":[421,422],...}                 ids that no job ever has
     {"fact":"restored","to_job":419,"jobs":[420],"plans":[82],...}
                           ids above `to_job` never were; later facts use them again for others
 

@@ -158,6 +158,13 @@ class World:
         stamp = self.course.text_ms(agent.since)
         self.course.fact("node", now, node=node, change=change, broker=agent.broker, timestamp=stamp)
 
+    def skip(self, jobs: int, now: float) -> list[int]:
+        """Use up so many job ids without a job, as transactions do that are rolled back; return them."""
+        self.job_ids.last += jobs
+        skipped = list(range(self.job_ids.last - jobs + 1, self.job_ids.last + 1))
+        self.course.fact("skipped", now, jobs=skipped)
+        return skipped
+
     def prune(self, oldest: int, now: float) -> list[int]:
         """Delete the oldest jobs, and the finished plans older than the last of them; return the jobs' ids."""
         gone = sorted(self.jobs)[:oldest]

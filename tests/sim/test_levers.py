@@ -19,6 +19,18 @@ async def test_pruning_the_oldest():
         assert [fact["jobs"] for fact in sim.facts if fact["fact"] == "pruned"] == [before[:2]]
 
 
+async def test_skipped_ids_are_never_a_job():
+    async with playing("empty") as sim:
+        await sim.post("command/deploy", {"environment": "production"}, at=0.0)
+        assert await sim.post("/sim/skip", {"jobs": 3}, ok=200) == {"skipped": [2, 3, 4]}
+        started = await sim.post("command/deploy", {"environment": "production"}, at=1.0)
+        assert started["job"]["name"] == "5"
+        assert await sim.ids("jobs?order_by=name") == [1, 5]
+        await sim.get("jobs/3", ok=404)
+        await sim.post("/sim/skip", {"jobs": "3"}, ok=400)
+        assert [fact["jobs"] for fact in sim.facts if fact["fact"] == "skipped"] == [[2, 3, 4]]
+
+
 async def test_restoring_gives_the_same_ids_to_other_jobs():
     async with playing("empty") as sim:
         for at in (0.0, 20.0, 40.0):

@@ -268,7 +268,8 @@ class JobsMachine(RuleBasedStateMachine):
         told = {id_ for epoch, id_ in self.ledger.told if epoch == head.epoch}
         resets = self.ledger.notices("source_reset")
         assert len(resets) == head.epoch - 1
-        first = int(resets[-1]["explanation"].rpartition(" ")[2]) + 1 if resets else self.base
+        survivor = int(resets[-1]["explanation"].rpartition(" ")[2]) if resets else 0
+        first = survivor + 1 if survivor else 0 if resets else self.base
         for kind in ("gap", "pruned_unread"):
             for notice in self.ledger.notices(kind):
                 if notice["epoch"] == f"e{head.epoch}":
