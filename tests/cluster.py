@@ -72,3 +72,15 @@ def coordinator_partition(name: str, partitions: int) -> int:
     for unit in name:
         number = (31 * number + ord(unit)) & 0xFFFFFFFF
     return (number & 0x7FFFFFFF) % partitions
+
+
+async def followers_missing(bootstrap: str) -> int:
+    """Return how many partitions, of any topic, are not on every broker just now; raises KafkaError."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5_000)
+    await admin.start()
+    try:
+        described = await admin.describe_topics()
+        parts = [part for topic in described for part in topic["partitions"]]
+        return sum(len(part["isr"]) < SIZE for part in parts if len(part["replicas"]) == SIZE)
+    finally:
+        await admin.close()

@@ -93,8 +93,8 @@ class Proxy:
         """Cut the next connection that is answered, in the middle of the answer."""
         self._tear = True
 
-    def at_next_commit(self, act: Callable[[Connection], None]) -> None:
-        """Call `act` when the next end of a Kafka transaction passes, before it is forwarded."""
+    def at_next_commit(self, act: Callable[[Connection], None] | None) -> None:
+        """Call `act` when the next end of a Kafka transaction passes, before it is forwarded; None for no longer."""
         self._commit = act
 
     def calm(self) -> None:
@@ -118,7 +118,7 @@ class Proxy:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._up(reader, connection))
                 group.create_task(self._down(behind, connection))
-        except* OSError:  # one side is gone: so is the other
+        except* (OSError, RuntimeError):  # one side is gone, or was half-closed by us: so is the other
             pass
         finally:
             self.connections.discard(connection)

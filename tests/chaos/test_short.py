@@ -1,0 +1,30 @@
+"""The short form of the chaos suite; `make chaos MINUTES=...` is the long one."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.courses import COURSES
+from tests.chaos.run import run
+
+SEED = random.SystemRandom().randrange(1 << 30)
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(("name", "seconds"), [("kills", 12.0), ("cuts", 15.0), ("cluster", 15.0), ("mixed", 30.0)])
+def test_nothing_is_lost_twice_disordered_or_false(
+    name: str, seconds: float, tmp_path: Path, kafka: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`kafka` is not used: it is what skips this where no broker can be had."""
+    caplog.set_level("CRITICAL", "aiokafka")  # it tells at length how brokers die
+    print(f"again: python -m tests.chaos --course {name} --seed {SEED} --seconds {seconds:.0f}; logs in {tmp_path}")
+    outcome = asyncio.run(run(COURSES[name], SEED, seconds, tmp_path))
+    assert outcome.finding.well, outcome.finding.words
+    assert outcome.complaints == []
+    assert outcome.finding.events > 100
+    assert sum(outcome.faults.values()) > 2, outcome.faults
