@@ -51,6 +51,11 @@ test: lint ## Check everything: style, types, all tests
 bench: install ## Measure: make bench ARGS="..."
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+MINUTES ?= 10
+.PHONY: chaos
+chaos: install ## Let the world go wrong for MINUTES=10 and add what came of it to docs/reliability.md
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) --results tests/chaos/results.jsonl --table $(ARGS)
+
 .PHONY: docs
 docs: install ## Write docs/metrics.md anew from the catalogue of metrics
 	@$(BIN)/python -m orchbridge.ops.metrics > docs/metrics.md.draft

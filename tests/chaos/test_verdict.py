@@ -24,7 +24,9 @@ Truth = list[dict[str, Any]]
 @pytest.fixture(scope="module")
 def lives() -> tuple[Truth, list[Seen], float]:
     """What happened in a world, what came of it in a sink, and until when it has to be there."""
-    life = asyncio.run(lived(Case(scenario=SCENARIO, seed=SEED), lambda life: judge(life.truth, life.seen(), until=life.until)))
+    life = asyncio.run(
+        lived(Case(scenario=SCENARIO, seed=SEED), lambda life: judge(life.truth, life.seen(), until=life.until))
+    )
     assert life.until is not None
     return life.truth, life.seen(), life.until
 
@@ -54,7 +56,8 @@ def state_dropped(seen: list[Seen], settled: set[str]) -> list[Seen]:
 
 
 def repeated(seen: list[Seen], settled: set[str]) -> list[Seen]:
-    return [*seen, seen[some(seen, event, settled)]]
+    place = some(seen, event, settled)
+    return [*seen[: place + 1], *seen[place:]]
 
 
 def swapped(seen: list[Seen], settled: set[str]) -> list[Seen]:
