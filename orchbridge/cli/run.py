@@ -26,6 +26,7 @@ from orchbridge.ops.logs import configure
 from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.serve import serving
 from orchbridge.ops.status import Status
+from orchbridge.ops.supervisor import supervised
 from orchbridge.ops.watch import OpsWatch, Watched
 from orchbridge.orchestrator.client import Client
 from orchbridge.orchestrator.exchange import Asked
@@ -112,7 +113,8 @@ async def bridge(
             )
             if started is not None:
                 started(Running(address, watch.status))
-            async with watching(trail, wiring.bounds_of(settings.sink), alarms):
+            bounds = wiring.bounds_of(settings.sink)
+            async with watching(trail, bounds, alarms), supervised(os.environ, watch.status, alarms.standing, stop):
                 await _carried(wiring.feeds_of(streams, clients), worker)
     log.info("bridge.stopped")
 

@@ -216,12 +216,13 @@ def hearts_of(settings: Settings, streams: Mapping[str, list[Tail]]) -> Hearts:
 def bounds_of(sink: Sink) -> Bounds:
     """Return how long a sink's own limits let it take, with room for letting go of what failed.
 
-    Kafka: 30 s to claim, 10 s to commit and 5 s to learn what a failure means, 40 s without a record while recalling,
-    of which many can be others'. Files have no limits; a disk may be slow. Whoever reads standard output may pause.
+    Kafka: 30 s to claim; 8 s held by the group, 10 s to commit and a little to learn what a failure means;
+    40 s without a record while recalling, of which many can be others'. Files have no limits; a disk may be
+    slow. Whoever reads standard output may pause.
     """
     match sink:
         case Kafka():
-            return Bounds(claim_s=40.0, recall_s=300.0, commit_s=20.0)
+            return Bounds(claim_s=40.0, recall_s=300.0, commit_s=35.0)
         case Jsonl():
             return Bounds(claim_s=300.0, recall_s=300.0, commit_s=300.0)
         case Stdout():

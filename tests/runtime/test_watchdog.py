@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -470,3 +473,40 @@ def test_every_step_of_a_tail_is_put_down(monkeypatch: pytest.MonkeyPatch) -> No
         assert stage.trail.questions == {}
 
     live(main())
+
+
+FROZEN = """
+import asyncio, sys
+from orchbridge.runtime.trail import Trail
+from orchbridge.runtime.watchdog import Bounds, watching
+
+class Told:
+    def told(self, alarm, stack): print("barked", alarm, flush=True)
+    def raised(self, alarm): print("raised", alarm, flush=True)
+    def cleared(self, alarm): print("cleared", alarm, flush=True)
+
+async def main():
+    async with watching(Trail(), Bounds(), Told(), blocked_s=1.0):
+        print("ready", flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_that_is_frozen_and_thawed_for_real() -> None:
+    """Longer than the loop may stand still, again and again: the onlooker was frozen as well."""
+    with subprocess.Popen(
+        [sys.executable, "-c", FROZEN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        for _ in range(3):
+            child.send_signal(signal.SIGSTOP)
+            time.sleep(2.0)  # the time that passes is what is tested
+            child.send_signal(signal.SIGCONT)
+            time.sleep(0.5)
+        child.stdin.close()
+        assert child.stdout.read() == ""
+        assert child.wait(10) == 0
