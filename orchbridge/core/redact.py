@@ -152,10 +152,20 @@ def _hints(text: str, rules: Rules, secrets: tuple[str, ...], *, unknown: bool) 
     plain = undisguised(text)
     if not plain.lstrip().startswith("{") or "@" in plain or (unknown and "param" in plain):
         return True
-    if hinted(flat(plain.encode()), rules.keys):
-        return True
-    loose = plain.replace("\\", "")
-    return any(secret in plain or secret.replace("\\", "") in loose for secret in findable(secrets))
+    loose = _letters(plain)  # a tear may be in the midst of a name or of a secret
+    return hinted(flat(loose), rules.keys) or any(_letters(secret) in loose for secret in findable(secrets))
+
+
+def _letters(text: str) -> bytes:
+    return "".join(filter(str.isalnum, text)).encode()
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text.encode())
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _bytes_of(clean: Any, text: str) -> bytes | None:
@@ -307,9 +317,11 @@ class _Walk:
         return out
 
     def _disguised(self, text: str) -> bool:
-        """Whether a secret shows once the text is read without what does not show."""
+        """Whether a secret shows once the text is read without what does not show, or may be in torn JSON in it."""
         plain = undisguised(text)
-        return plain != text and mask_text(plain, self.rules, self.secrets) != plain
+        if plain != text and mask_text(plain, self.rules, self.secrets) != plain:
+            return True
+        return '"' in plain and not _is_json(plain) and hinted(flat(_letters(plain)), self.rules.keys)
 
     def _hides(self, key: str, value: Any) -> bool:
         """Return whether the whole value goes because of its key."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from orchbridge.core.redact import Rules, redact_text
+
 _SPACE = re.compile(r"\s+")
 SHOWN = 80
 
@@ -24,6 +26,7 @@ def excerpt(body: bytes) -> str:
     start = body[: 8 * SHOWN].lstrip()
     if not start:
         return "it is empty"
-    if start[:1] in b'{["' or start[:1].isdigit():
+    markup = start[:1] == b"<"  # which has quotes as well
+    if start[:1].isdigit() or (not markup and any(mark in start for mark in (b"{", b"[", b'"'))):
         return f"it is JSON or a part of it, {len(body)} bytes"
-    return f"it begins with: {one_line(start.decode('utf-8', 'replace'), SHOWN)}"
+    return f"it begins with: {one_line(redact_text(start.decode('utf-8', 'replace'), Rules())[0], SHOWN)}"

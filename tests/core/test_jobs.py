@@ -360,3 +360,37 @@ def test_every_record_exactly_once_whatever_the_commits_do(fates: list[str], lat
     assert sorted(event_ids(life.store)) == sorted(wanted(life.server))
     assert len(life.store.ids) == len(set(life.store.ids))
     assert {record.key for record in life.store.of("job.summary.v1")} == {"1", "2", "3"}
+
+
+def test_a_tasks_metadata_that_fails_for_a_moment_hides_nothing_for_good() -> None:
+    job = simple_job(1, 100)
+    job.task, job.params = "db::dump", {"login": "Pa55-login", "path": "/var/tmp/dump"}
+    server = Server([job], tasks={"db::dump": ("login",)})
+    server.trouble = {TaskMetadata: Trouble("timeout", "no answer")}
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(20.0)
+    assert [record for record in life.store.records if record.channel != "notices"] == []
+    server.trouble = {}
+    life.until(40.0)
+    everything = b"".join(msgspec.json.encode(record.data) for record in life.store.records)
+    assert b"/var/tmp/dump" in everything
+    assert b"Pa55-login" not in everything
+    assert b"unknown-task" not in everything
+    assert "e1:job/1/summary/1" in life.store.ids
+    assert len([question for question in server.asked if isinstance(question, TaskMetadata)]) <= 5
+
+
+def test_a_tasks_metadata_that_fails_for_long_hides_the_parameters_until_it_can_be_read() -> None:
+    job = simple_job(1, 100)
+    job.states = [(0.0, "running"), (300.0, "finished")]
+    job.task, job.params = "db::dump", {"path": "/var/tmp/dump"}
+    server = Server([job], tasks={"db::dump": ()})
+    server.trouble = {TaskMetadata: Trouble("timeout", "no answer")}
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(61.0)
+    (state,) = life.store.of("job.state.changed.v1")
+    assert b"[redacted:unknown-task]" in msgspec.json.encode(state.data)
+    assert len([question for question in server.asked if isinstance(question, TaskMetadata)]) <= 8
+    server.trouble = {}
+    life.until(310.0, step=1.0)
+    assert b"/var/tmp/dump" in msgspec.json.encode(life.store.of("job.state.changed.v1")[-1].data)

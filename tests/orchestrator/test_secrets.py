@@ -16,6 +16,7 @@ from starlette.responses import Response
 from orchbridge.core.errors import ConfigError, Denied
 from orchbridge.core.questions import JobEvents, JobsPage, Trouble
 from orchbridge.orchestrator import Access, Asked, Client, probe
+from orchbridge.orchestrator.excerpt import excerpt
 from tests.orchestrator.servers import request_head, reset, served, tcp
 
 TOKEN = "0VeryLongAndVerySecretTokenOfOrchbridge"
@@ -97,3 +98,10 @@ async def test_a_proxy_that_is_none_is_not_repeated(proxy: str) -> None:
             pass
     told = traceback.TracebackException.from_exception(refused.value)
     assert "hunter2" not in refused.value.line() + "".join(told.format())
+
+
+def test_what_a_body_looks_like_never_shows_a_piece_of_torn_json_or_a_secret() -> None:
+    assert "hunter2" not in excerpt(b'ord":"hunter2"}]}')
+    assert "hunter2" not in excerpt(b'\xef\xbb\xbf{"password":"hunter2"')
+    assert "hunter2" not in excerpt(b"<html>password=hunter2</html>")
+    assert excerpt(b'<html lang="en">Bad gateway') == 'it begins with: <html lang="en">Bad gateway'

@@ -11,12 +11,7 @@ from orchbridge.core.jobs.work import Work
 from orchbridge.core.normalize.quarantine import aside_record, unsaid, within
 from orchbridge.core.pace import backoff
 from orchbridge.core.questions import JobDetail, JobEvents, JobNodes, Page, Reply, TaskMetadata, Trouble
-
-BLOCKED_RETRY_S = 300.0
-MISSES_MAX = 2
-ABSENT_MAX = 4  # a 404 that does not say what is missing may be somebody else's
-SWEEP_FAILURES_MAX = 10  # about eight minutes
-HOPELESS = frozenset({"forbidden", "oversize", "absent", "invalid", "malformed"})
+from orchbridge.core.trouble import ABSENT_MAX, BLOCKED_RETRY_S, FAILURES_MAX, Standing, decide
 
 
 def fold_detail(work: Work, question: JobDetail, answer: Job | Trouble) -> None:
@@ -28,8 +23,11 @@ def fold_detail(work: Work, question: JobDetail, answer: Job | Trouble) -> None:
         elif isinstance(answer, Job):
             due = track.due if track.blocked else 0.0  # its page may be readable where its events are not
             track = with_facts(replace(track, misses=0, failures=0, due=due), answer, work.now)
-            work.put(replace(track, detail=answer, read=(answer.state, answer.stamp)))
+            work.put(replace(track, detail=answer, read=(answer.state, answer.stamp), misread=0))
+        elif answer.kind in {"malformed", "invalid"} and track.job is not None and track.misread + 1 >= FAILURES_MAX:
+            _without_page(work, track, track.job, answer)
         else:
+            track = replace(track, misread=track.misread + (answer.kind in {"malformed", "invalid"}))
             fold_trouble(work, track, f"job {track.id}", answer)
         return
     if question.job not in work.walk.gaps:
@@ -45,6 +43,19 @@ def fold_detail(work: Work, question: JobDetail, answer: Job | Trouble) -> None:
     else:
         work.troubles.append((f"job {question.job}", answer))
         work.gap_unreadable(question.job, answer, "job", ABSENT_MAX)
+
+
+def _without_page(work: Work, track: Track, job: Job, trouble: Trouble) -> None:
+    """The job's own page cannot be understood, time after time: what the list tells of it has to do."""
+    memo = track.memo
+    work.troubles.append((f"job {track.id}", trouble))
+    if not memo.told:
+        told = (
+            f"the page of job {track.id} cannot be understood: {trouble.explanation}; its states are those of the list"
+        )
+        work.tell("parked", f"job-{track.id}", explanation=told, action="look at the job in the console")
+        memo = replace(memo, told=True)
+    work.put(replace(track, memo=memo, detail=job, read=(job.state, job.stamp), misread=0))
 
 
 def _another(work: Work, track: Track, job: Job) -> None:
@@ -73,7 +84,7 @@ def fold_nodes(work: Work, track: Track, question: JobNodes, page: Page) -> None
     rows = track.rows + new
     count = track.job.node_count if track.job is not None else None
     done = not new or (count is not None and len(rows) >= count)
-    work.put(replace(track, rows=rows, rows_done=done, failures=0, due=0.0))
+    work.put(replace(track, rows=rows, rows_done=done, failures=0, misread=0, due=0.0))
 
 
 def _odd_nodes(work: Work, track: Track, odds: list[Odd]) -> Track:
@@ -94,42 +105,51 @@ def fold_task(work: Work, question: TaskMetadata, answer: TaskMeta | Trouble) ->
     work.tasks = work.tasks.after(question, answer, work.now)
     if isinstance(answer, Trouble) and answer.kind not in {"missing", "absent"}:
         work.troubles.append((f"metadata of task {question.task}", answer))
-    return tuple(
-        track.id
-        for track in work.tracks.values()
-        if track.context is None and track.job is not None and track.job.task == question.task
-    )
+    waiting = []
+    for track in tuple(work.tracks.values()):
+        if track.job is None or track.job.task != question.task:
+            continue
+        if track.context is None:
+            waiting.append(track.id)
+        elif track.context.unknown and isinstance(answer, TaskMeta):
+            work.put(replace(track, read=None))  # its page has what its secrets are found in: look anew
+    return tuple(waiting)
 
 
 def fold_trouble(work: Work, track: Track, subject: str, trouble: Trouble) -> None:
     """One sick job: wait, or give it up for now; the others go on."""
     now = work.now
-    if trouble.kind == "missing":
-        if now < track.due:
-            return  # questions asked together miss together: that counts once
-        shown = work.walk.listed_at > 0 and track.seen_at >= work.walk.listed_at  # by the newest list
-        track = replace(track, misses=track.misses + (not shown), due=now + work.settings.poll_s / 2)
-        if track.misses >= MISSES_MAX:
+    if trouble.kind == "missing" and now < track.due:
+        return  # questions asked together miss together: that counts once
+    if trouble.kind != "missing":
+        work.troubles.append((subject, trouble))
+        work.slow_down(trouble)
+    standing = Standing(
+        misses=track.misses,
+        failures=max(track.failures, track.misread - 1),  # the job's events may be readable all the while
+        shown=_shown(work, track),
+        expired=not track.open and now >= track.memo.certified + work.settings.late_window_s,
+        patience=FAILURES_MAX,
+        listed=True,
+    )
+    match decide(trouble, standing):
+        case "miss":
+            misses = track.misses + (not standing.shown)
+            work.put(replace(track, misses=misses, due=now + work.settings.poll_s / 2))
+        case "gone":
             pruned(work, track)
-        else:
-            work.put(track)
-        return
-    work.troubles.append((subject, trouble))
-    work.slow_down(trouble)
-    failures = track.failures + 1
-    past = bool(work.settings.run)
-    over = track.memo.certified + work.settings.late_window_s
-    if not track.open and now >= over and (trouble.kind in HOPELESS or failures >= SWEEP_FAILURES_MAX):
-        work.drop(track.id)
-    elif trouble.kind in {"forbidden", "oversize"}:
-        _block(work, track, trouble)
-    elif trouble.kind == "absent" and failures >= ABSENT_MAX and (past or track.seen_at < work.walk.listed_at):
-        pruned(work, track)  # the list does not show it any more either
-    elif past and trouble.kind in HOPELESS and failures >= SWEEP_FAILURES_MAX:
-        _block(work, track, trouble)  # history must come to an end
-    else:
-        pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", failures)
-        work.put(replace(track, failures=failures, due=now + pause))
+        case "drop":
+            work.drop(track.id)
+        case "block":
+            _block(work, track, trouble)
+        case "again":
+            pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", track.failures + 1)
+            work.put(replace(track, failures=track.failures + 1, due=now + pause))
+
+
+def _shown(work: Work, track: Track) -> bool:
+    """Whether the newest list shows the job; of history there is no newer list."""
+    return not work.settings.run and work.walk.listed_at > 0 and track.seen_at >= work.walk.listed_at
 
 
 def _block(work: Work, track: Track, trouble: Trouble) -> None:
@@ -160,5 +180,7 @@ def page_of(work: Work, track: Track, reply: Reply) -> Page | None:
             return Page(())  # an old server without paging: what it showed was all
         if isinstance(question, JobNodes) and trouble.kind == "invalid" and work.ask_for_less(question.limit):
             return None
+    if isinstance(question, JobNodes) and trouble.kind in {"malformed", "invalid"}:
+        track = replace(track, misread=track.misread + 1)
     fold_trouble(work, track, f"{type(question).__name__} of job {track.id}", trouble)
     return None

@@ -39,7 +39,7 @@ class Track(msgspec.Struct, frozen=True):
     explained   the events delivered account for the job's node_states
     rows        the job's nodes as listed after its end, once `rows_done`
     missing     the last comparison found nodes without their event: read everything again
-    misses      look-ups in a row that found no such job
+    misses      look-ups in a row that found no such job; `misread`: those whose answer could not be understood
     blocked     why this job cannot be read (forbidden, oversize)
     """
 
@@ -60,6 +60,7 @@ class Track(msgspec.Struct, frozen=True):
     missing: bool = False
     misses: int = 0
     failures: int = 0
+    misread: int = 0
     due: float = 0.0
     blocked: str = ""
     sweep_due: float = 0.0
@@ -169,7 +170,8 @@ def slow_questions(tracks: Iterable[Track], tasks: Tasks, listed_at: float, now:
     lacking = sum(not t.memo.whole for t in overdue)
     quiet = [t for t in tracks if t.open and not t.moved and now - t.reading.done_at > STALE_S]
     unseen = [t for t in tracks if t.open and t.job is not None and t.seen_at < listed_at]
-    asked += [_sweep(track, tasks, now) for track in overdue[: 1 if lacking <= SWEEPS_BEHIND else 8]]
+    sweeps = [_sweep(track, tasks, now) for track in overdue[: 1 if lacking <= SWEEPS_BEHIND else 8]]
+    asked += [question for question in sweeps if question is not None]
     if not asked and quiet:
         asked.append(JobEvents(min(quiet, key=lambda t: t.reading.done_at).id))
     if unseen:
@@ -177,12 +179,15 @@ def slow_questions(tracks: Iterable[Track], tasks: Tasks, listed_at: float, now:
     return tuple(asked)
 
 
-def _sweep(track: Track, tasks: Tasks, now: float) -> Question:
+def _sweep(track: Track, tasks: Tasks, now: float) -> Question | None:
     """Return the next step of a look for late events; after a claim the job itself is not known yet."""
     if track.job is None:
         return JobDetail(track.id)
-    metadata = tasks.question(track.job, now) if track.context is None else None
-    return metadata or JobEvents(track.id, track.reading.resume)
+    if track.context is None and (metadata := tasks.question(track.job, now)) is not None:
+        return metadata
+    if track.context is None and tasks.of(track.job) is None:
+        return None  # its task's metadata is asked again in a moment
+    return JobEvents(track.id, track.reading.resume)
 
 
 def next_sweep(track: Track, now: float, window_s: float) -> Track:

@@ -8,12 +8,7 @@ from orchbridge.core.pace import backoff
 from orchbridge.core.plans.track import Memo, Track, replace
 from orchbridge.core.plans.work import Work, closed, deliver, next_sweep
 from orchbridge.core.questions import Answer, PlanDetail, PlanEvents, PlanEventWhole, Question, Trouble
-
-MISSES_MAX = 2
-ABSENT_MAX = 4  # a 404 that does not say what is missing may be somebody else's
-HOPELESS = frozenset({"forbidden", "oversize", "absent", "invalid", "malformed"})
-SWEEP_FAILURES_MAX = 10
-BLOCKED_RETRY_S = 300.0
+from orchbridge.core.trouble import ABSENT_MAX, BLOCKED_RETRY_S, HOPELESS, Standing, decide
 
 
 def take_up(work: Work) -> None:
@@ -36,36 +31,49 @@ def gap(work: Work, id_: int, answer: Answer) -> None:
 
 def trouble(work: Work, track: Track, answer: Answer) -> None:
     trouble = answer if isinstance(answer, Trouble) else Trouble("malformed", "not what was asked for")
-    if trouble.kind == "missing":
-        if work.now < track.due:
-            return  # questions asked together miss together: that counts once
-        shown = work.walk.listed_at > 0 and track.seen_at >= work.walk.listed_at  # by the newest list
-        if not shown and track.misses + 1 >= MISSES_MAX:
-            if track.open:
-                work.tell(
-                    "pruned_unread",
-                    f"plan-{track.id}",
-                    explanation=f"plan {track.id} was pruned on the server before it was read to its end",
-                    action="keep the bridge running, or raise the server's job_prune_threshold",
-                )
+    now, memo = work.now, track.memo
+    if trouble.kind == "missing" and now < track.due:
+        return  # questions asked together miss together: that counts once
+    if trouble.kind != "missing":
+        work.troubles.append((f"plan {track.id}", trouble))
+        work.slow_down(trouble)
+    standing = Standing(
+        misses=track.misses,
+        failures=track.failures,
+        shown=work.walk.listed_at > 0 and track.seen_at >= work.walk.listed_at,  # by the newest list
+        expired=not track.open and now >= memo.closed_at + work.settings.late_window_s,
+        patience=ABSENT_MAX,
+        listed=False,
+    )
+    pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", track.failures + 1)
+    match decide(trouble, standing):
+        case "miss":
+            misses = track.misses + (not standing.shown)
+            work.put(replace(track, misses=misses, due=now + work.settings.poll_s / 2))
+        case "gone":
+            _gone(work, track)
+        case "drop":
             work.drop(track.id)
-        else:
-            work.put(replace(track, misses=track.misses + (not shown), due=work.now + work.settings.poll_s / 2))
-        return
-    work.troubles.append((f"plan {track.id}", trouble))
-    work.slow_down(trouble)
-    track = replace(track, failures=track.failures + 1)
-    hopeless = trouble.kind in HOPELESS and (track.failures >= ABSENT_MAX or trouble.kind in {"forbidden", "oversize"})
-    over = track.memo.closed_at + work.settings.late_window_s
-    if not track.open and work.now >= over and (trouble.kind in HOPELESS or track.failures >= SWEEP_FAILURES_MAX):
-        work.drop(track.id)
-    elif track.open and hopeless and track.memo.ended and work.now >= track.memo.ended + work.settings.grace_s:
-        work.put(closed(_told(work, track, trouble), work))
-    else:
-        pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", track.failures)
-        if hopeless:
-            track, pause = _told(work, track, trouble), BLOCKED_RETRY_S if not track.memo.ended else pause
-        work.put(replace(track, due=work.now + pause))
+        case "block":
+            track = _told(work, replace(track, failures=track.failures + 1), trouble)
+            if track.open and memo.ended and now >= memo.ended + work.settings.grace_s:
+                work.put(closed(track, work))
+            else:
+                work.put(replace(track, due=now + (pause if memo.ended else BLOCKED_RETRY_S)))
+        case "again":
+            work.put(replace(track, failures=track.failures + 1, due=now + pause))
+
+
+def _gone(work: Work, track: Track) -> None:
+    """The server forgot the plan while we followed it."""
+    if track.open:
+        work.tell(
+            "pruned_unread",
+            f"plan-{track.id}",
+            explanation=f"plan {track.id} was pruned on the server before it was read to its end",
+            action="keep the bridge running, or raise the server's job_prune_threshold",
+        )
+    work.drop(track.id)
 
 
 def _told(work: Work, track: Track, trouble: Trouble) -> Track:
