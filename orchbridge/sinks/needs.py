@@ -25,6 +25,9 @@ from orchbridge.core.records import (
 Quarantine: TypeAlias = Callable[[Record, str], Record]
 
 _ASCII_MAX = 16_000
+_BARE = (
+    *("instance", "epoch", "observed_at", "time_basis", "reason", "stage", "original_type", "size", "sha256"),
+)  # fmt: skip
 
 _ALWAYS = (QUARANTINE, NOTICES, HEARTBEAT)
 _JOBS = (JOBS, JOB_EVENTS, JOB_STATE, *_ALWAYS)
@@ -59,6 +62,18 @@ def encode(record: Record, codec: Codec, quarantine: Quarantine) -> Message:
         return codec.encode(record)
     except (ValueError, TypeError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         return codec.encode(quarantine(_plain(record), f"cannot be encoded: {type(error).__name__}: {error}"))
+
+
+def bare(record: Record) -> Record:
+    """Return a quarantine record with nothing but what names the original: the last that is tried.
+
+    Its id is the same, so whichever of the two arrives stands for the original.
+    """
+    told = record.data or {}
+    kept = {name: told.get(name) for name in _BARE}
+    return msgspec.structs.replace(
+        record, data={**kept, "original": None, "withheld": True}, headers=record.headers[1:3]
+    )
 
 
 def _plain(record: Record) -> Record:

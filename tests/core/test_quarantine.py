@@ -383,7 +383,7 @@ def test_lists_that_are_none_end_in_a_certificate_that_says_so(question: type, b
     assert_sound(store, said)
     summaries = [record.data for record in store.records if record.type == "job.summary.v1"]
     assert [summary and summary["complete"] for summary in summaries] == [False, False]
-    assert "e1:jobs/notice/parked/job-1" in store.ids
+    assert "e1:jobs/notice/gap/job-1" in store.ids
 
 
 @pytest.mark.parametrize("body", [b"[]", b'{"metadata":7}', b'{"metadata":{"parameters":["x"]}}', b"NaN"])

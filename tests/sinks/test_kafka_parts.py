@@ -97,7 +97,10 @@ def test_suspicion_narrows_down_to_one() -> None:
         assert suspects.accuse(group[start : start + width], "invalid")
     assert attempts == 5
     assert [id_ for id_ in ids if suspects.verdict(id_)] == ["777"]
-    assert not suspects.accuse(["777"], "its quarantine record is refused as well")
+    assert not suspects.bare("777")
+    assert suspects.accuse(["777"], "its quarantine record is refused as well")
+    assert suspects.bare("777")
+    assert not suspects.accuse(["777"], "even its bones are refused")
     assert not suspects.accuse([None, None], "cursor documents cannot be replaced")
     suspects.clear()
     assert suspects.verdict("777") is None

@@ -11,8 +11,10 @@ import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from orchbridge.core.errors import Refused, SinkLost
+from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.ports import Sink
 from orchbridge.core.records import Record
+from orchbridge.sinks.kafka import KafkaSink
 from tests.sinks.contract import JOBS, claimed, cursors, head, opened, per_key, record, remember
 from tests.sinks.kafka_place import KafkaPlace, administration
 
@@ -105,6 +107,26 @@ async def test_the_one_record_that_a_broker_finds_invalid_is_found(place: KafkaP
     assert set(await quarantine(place)) == {"e1:job/3/event/777/quarantine"}
     assert "refused by the broker" in next(iter((await quarantine(place)).values()))
     assert len(await place.seen()) == 301
+
+
+async def test_a_quarantine_record_that_is_refused_as_well_travels_bare(place: KafkaPlace) -> None:
+    """Its own topic takes it no more, and neither does the quarantine; what is left names it."""
+    huge = record(2, data={"text": "x" * 70_000})
+
+    def whole(record: Record, reason: str) -> Record:
+        return quarantined(msgspec.structs.replace(record, data={"text": "y" * 9_000}), reason)
+
+    sink = KafkaSink(place.settings, place.codec(), quarantine=whole)
+    async with opened(sink, JOBS):
+        await alter(place, "job-events", max_message_bytes="66000")
+        await alter(place, "quarantine", max_message_bytes="4000")
+        losses = await persist(sink, record(1), huge, record(3))
+        assert len(losses) == 1, "the limits are learned together"
+    (found,) = [item for item in await place.records() if item.topic.endswith(".quarantine")]
+    assert dict(found.headers)["ce_id"] == b"e1:job/350/event/2/quarantine"
+    told = msgspec.json.decode(found.value)
+    assert (told["withheld"], told["original"], told["stage"]) == (True, None, "publish")
+    assert len(await place.seen()) == 3
 
 
 async def test_a_memory_too_large_for_the_cursor_topic_asks_for_a_person(place: KafkaPlace) -> None:

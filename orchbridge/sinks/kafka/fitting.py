@@ -14,7 +14,7 @@ from orchbridge.sinks.kafka.packing import size
 from orchbridge.sinks.kafka.settings import KafkaSettings
 from orchbridge.sinks.kafka.suspects import Suspects
 from orchbridge.sinks.kafka.topics import Topic
-from orchbridge.sinks.needs import Quarantine, encode
+from orchbridge.sinks.needs import Quarantine, bare, encode
 
 HEADERS_MAX = 32_768  # far more than key and headers ever have; saves measuring nearly every record
 
@@ -39,7 +39,10 @@ class Fitting:
             if len(message.value or b"") < room // 2 - HEADERS_MAX or size(message) <= room:
                 return message
             reason = f"too large: {size(message)} bytes where topic {message.topic} takes {room}"
-        message = self._codec.encode(self._quarantine(record, reason))
+        stand_in = self._quarantine(record, reason)
+        message = encode(stand_in, self._codec, self._quarantine)
+        if suspects.bare(record.id) or size(message) > self.room(message.topic):
+            message = encode(bare(stand_in), self._codec, self._quarantine)
         if size(message) > self.room(message.topic):
             raise Refused(
                 f"not even the quarantine record of {record.id} fits into topic {message.topic}",

@@ -16,6 +16,7 @@ class Suspects:
     def __init__(self) -> None:
         self._ids: frozenset[str] = frozenset()
         self._verdicts: dict[str, str] = {}
+        self._refused: set[str] = set()
         self.per_batch = 1
 
     def suspect(self, id_: str) -> bool:
@@ -26,15 +27,22 @@ class Suspects:
         """Return why the broker refused this very record, None where it did not."""
         return self._verdicts.get(id_)
 
+    def bare(self, id_: str) -> bool:
+        """Whether the broker refused the record's quarantine record as well, so that only its bones may travel."""
+        return id_ in self._refused
+
     def accuse(self, ids: Sequence[str | None], reason: str) -> bool:
         """Take note of a refused batch; False where no smaller attempt can help.
 
-        That is so for cursor documents (None) and for a record whose quarantine record was refused.
+        That is so for cursor documents (None) and for a record of which not even a bare quarantine
+        record was taken.
         """
         names = [id_ for id_ in ids if id_ is not None]
-        if not names or (len(names) == 1 and names[0] in self._verdicts):
+        if not names or (len(names) == 1 and names[0] in self._refused):
             return False
-        if len(names) == 1:
+        if len(names) == 1 and names[0] in self._verdicts:
+            self._refused.add(names[0])
+        elif len(names) == 1:
             self._verdicts[names[0]] = reason
         else:
             self._ids = frozenset(names)
@@ -45,3 +53,4 @@ class Suspects:
         """Forget everything: a batch went through."""
         self._ids = frozenset()
         self._verdicts.clear()
+        self._refused.clear()
