@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from aiokafka.protocol.group import LeaveGroupRequest
 
-from orchbridge.core.errors import Fenced
+from orchbridge.core.errors import Fenced, SinkLost
 from orchbridge.core.ports import Lane, Share, StreamId
 from orchbridge.sinks.kafka import KafkaSink
-from tests.sinks.contract import JOBS, NODES, OTHER_JOBS, OTHER_NODES, PLANS, head, record, remember
+from orchbridge.sinks.kafka.group import Standing
+from tests.sinks.contract import JOBS, NODES, OTHER_JOBS, OTHER_NODES, PLANS, cursors, head, record, remember
 from tests.sinks.kafka_place import KafkaPlace
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
@@ -168,3 +173,170 @@ async def test_a_commit_waits_while_the_group_decides(place: KafkaPlace) -> None
             member._decide()  # it is ours again
             await waiting
     assert [item.id.rsplit("/", 1)[1] for item in await place.seen()] == ["1", "2"]
+
+
+async def test_a_member_the_group_has_dropped_joins_again_and_its_lanes_go_on(place: KafkaPlace) -> None:
+    """As after a sleep: until it has joined again nothing is its own, and nobody else took anything meanwhile."""
+    async with crew(place) as workers:
+        a = await workers.hire("a")
+        async with a.sink.claim(JOBS) as lane:
+            await commit(lane, 1, "a")
+            member, before = a.sink._member, len(a.decided)
+            assert member is not None
+            coordinator = member._consumer._coordinator
+            await coordinator._send_req(LeaveGroupRequest(place.settings.group, coordinator.member_id))
+            assert await member.standing(JOBS) is Standing.ANOTHERS
+            with pytest.raises(Fenced):
+                async with a.sink.claim(PLANS):
+                    pass
+            await a.until(lambda: len(a.decided) > before)
+            assert await member.standing(JOBS) is Standing.OURS
+            await commit(lane, 2, "a")
+    assert [item.id.rsplit("/", 1)[1] for item in await place.seen()] == ["1", "2"]
+
+
+async def test_workers_of_different_configurations_carry_what_they_can(place: KafkaPlace) -> None:
+    old, new = (JOBS, PLANS, NODES), (JOBS, PLANS, OTHER_JOBS, OTHER_NODES)
+    async with crew(place) as workers:
+        a = await workers.hire("a", old)
+        b = await workers.hire("b", new)
+        await all_settled(a, b, streams=tuple(set(old + new)))
+        assert NODES in a.owned
+        assert {OTHER_JOBS, OTHER_NODES} <= b.owned
+        assert a.owned <= set(old)
+        assert b.owned <= set(new)
+        await workers.leave(a)
+        await all_settled(b, streams=new)
+        assert f"{NODES.name}" not in b.decided[-1].owners, "nobody is left who could"
+
+
+async def test_what_goes_wrong_in_our_callbacks_is_not_only_logged(place: KafkaPlace) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        async with crew(place) as workers:
+            a = await workers.hire("a")
+            assert a.sink._member is not None
+            a.sink._member.gates = {JOBS: None}  # type: ignore[dict-item]
+            await workers.hire("b")
+            await asyncio.sleep(20)
+    assert caught.group_contains(AttributeError)
+
+
+async def test_a_coordinator_task_that_dies_costs_a_new_consumer(place: KafkaPlace) -> None:
+    async with crew(place) as workers:
+        a = await workers.hire("a")
+        async with a.sink.claim(JOBS) as lane:
+            await commit(lane, 1, "a")
+            member = a.sink._member
+            assert member is not None
+            first = member._consumer
+            first._coordinator._do_rejoin_group = None  # whatever it does next fails
+            first._coordinator.request_rejoin()
+            await a.until(lambda: a.shares[-1].apart is not None)
+            await a.until(lambda: a.shares[-1].apart is None)
+            assert member._consumer is not first
+            assert a.owned == frozenset(STREAMS)
+            await commit(lane, 2, "a")
+        assert await place.sink().owner(JOBS) is not None
+    assert await place.sink().owner(JOBS) is None, "they left"
+
+
+async def test_a_sequence_out_of_order_leads_to_a_new_claim_and_no_contest(place: KafkaPlace) -> None:
+    async with crew(place) as workers:
+        a = await workers.hire("a")
+        async with a.sink.claim(JOBS) as lane:
+            await commit(lane, 1, "a")
+            sequences = lane._producer._txn_manager._sequence_numbers
+            for partition in tuple(sequences):
+                sequences[partition] += 7
+            with pytest.raises(SinkLost) as caught:
+                await commit(lane, 2, "a")
+            assert not caught.value.contested
+        async with a.sink.claim(JOBS) as lane:
+            await commit(lane, 2, "a")
+    assert [item.id.rsplit("/", 1)[1] for item in await place.seen()] == ["1", "2"]
+
+
+WRITER = """
+import asyncio, sys
+from orchbridge.core.errors import OrchbridgeError
+from tests.sinks.contract import *
+from tests.sinks.kafka_place import KafkaPlace
+
+async def main(bootstrap, prefix, size):
+    place = KafkaPlace(bootstrap, prefix, transaction_timeout_s=1.0)
+    sink = place.sink()
+    await sink.open([JOBS])
+    async with sink.join([JOBS], "writer") as group:
+        while (await group.share()).apart is not None:
+            pass
+        async with sink.claim(JOBS) as lane:
+            high = (await cursors(lane)).get("prod/jobs", {"high": 0})["high"]
+            while True:
+                items = [record(n, str(n % 3), data={"text": "x" * int(size)}) for n in range(high + 1, high + 101)]
+                high += 100
+                await lane.commit(remember({"prod/jobs": head("writer", high=high)}, *items))
+                print(high, flush=True)
+
+try:
+    asyncio.run(main(*sys.argv[1:]))
+except* OrchbridgeError as group:
+    error = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    print(type(error).__name__, getattr(error, "contested", None), error, flush=True)
+"""
+
+
+@pytest.fixture
+def writer(place: KafkaPlace) -> Iterator[subprocess.Popen[str]]:
+    """A process that joins, claims and commits, and sleeps when it is told to; its commits take some 50 ms."""
+    command = [sys.executable, "-c", WRITER, place.settings.bootstrap_servers, place.prefix, "15000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+async def heard(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return (await asyncio.to_thread(process.stdout.readline)).strip()
+
+
+async def test_the_coordinators_own_abort_is_told_from_a_newer_owner(
+    place: KafkaPlace, writer: subprocess.Popen[str]
+) -> None:
+    """Asleep beyond the transaction's timeout, but not beyond the session's: the group goes on calling it ours."""
+    for attempt in range(1, 12):
+        await heard(writer)
+        await asyncio.sleep(0.01 * attempt)  # into the next commit
+        writer.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(1.8)
+        writer.send_signal(signal.SIGCONT)
+        told = [await heard(writer) for _ in range(2)]
+        lost = [line for line in told if line and not line.isdigit()]
+        if lost:
+            break
+    assert lost[0].startswith("SinkLost True")
+
+
+async def test_asleep_beyond_the_session_it_is_fenced_and_does_no_harm(
+    place: KafkaPlace, writer: subprocess.Popen[str]
+) -> None:
+    await heard(writer)
+    async with crew(place) as workers, asyncio.timeout(60):
+        hired = asyncio.create_task(workers.hire("b", (JOBS,)))
+        writer.send_signal(signal.SIGSTOP)
+        b = await hired
+        began = asyncio.get_running_loop().time()
+        await b.until(lambda: JOBS in b.owned)
+        print(f"given {asyncio.get_running_loop().time() - began:.2f} s after joining")
+        async with b.sink.claim(JOBS) as lane:
+            high = (await cursors(lane))["prod/jobs"]["high"]
+            await lane.commit(remember({"prod/jobs": head("b", high=high + 1)}, record(high + 1)))
+            writer.send_signal(signal.SIGCONT)
+            lines = [await heard(writer) for _ in range(3)]
+            fenced = next(line for line in lines if line and not line.isdigit())
+            assert fenced.startswith("Fenced")
+            await asyncio.sleep(1.0)  # whatever the sleeper still had on its way
+            await lane.commit(remember({"prod/jobs": head("b", high=high + 2)}, record(high + 2)))
+    numbers = [int(item.id.rsplit("/", 1)[1]) for item in await place.seen()]
+    assert sorted(numbers) == list(range(1, high + 3))

@@ -191,6 +191,28 @@ async def test_rights_that_are_missing_are_named(secured: Broker, prefix: str) -
                 await asyncio.sleep(0)  # the rule is on its way to the broker's authorizer
 
 
+async def test_a_group_that_we_may_not_join_is_told_and_joined_once_we_may(secured: Broker, prefix: str) -> None:
+    there = place(secured, prefix, "SASL_PLAINTEXT", **LOGIN | {"sasl_plain_username": "nobody"})
+    await allow(secured, "nobody", topics=prefix)
+    async with asyncio.timeout(60), granted(there) as sink, sink.join([JOBS], "w1") as group:
+        while not isinstance((share := await group.share()).apart, Refused):
+            pass
+        assert isinstance(share.apart, Refused)
+        assert f"group {prefix}" in str(share.apart)
+        assert "Read on the group" in share.apart.hint
+        findings = {finding.subject: finding for finding in await sink.check([JOBS])}
+        assert findings[f"consumer group {prefix}"].level == "failed"
+        with pytest.raises(Refused):
+            async with sink.claim(JOBS):
+                pass
+        await allow(secured, "nobody", groups=prefix)
+        while (share := await group.share()).apart is not None:
+            pass
+        assert share.owned == {JOBS}
+        findings = {finding.subject: finding for finding in await sink.check([JOBS])}
+        assert findings[f"consumer group {prefix}"].level == "ok"
+
+
 @asynccontextmanager
 async def granted(there: KafkaPlace) -> AsyncIterator[KafkaSink]:
     """Open the sink once a new rule has reached the broker's authorizer, which nothing else tells."""
@@ -214,10 +236,11 @@ async def refused_by_rights(there: KafkaPlace) -> Refused:
     return caught.value
 
 
-async def allow(broker: Broker, user: str, *, topics: str = "", transactional_ids: str = "") -> None:
-    """Let a user do everything with topics, or transactional ids, that begin with this."""
-    prefixed, everything, permitted, topic, transactional_id = 4, 2, 3, 2, 5
-    kind, name = (topic, topics) if topics else (transactional_id, transactional_ids)
+async def allow(broker: Broker, user: str, *, topics: str = "", transactional_ids: str = "", groups: str = "") -> None:
+    """Let a user do everything with topics, transactional ids or groups that begin with this."""
+    prefixed, everything, permitted, topic, group, transactional_id = 4, 2, 3, 2, 3, 5
+    kinds = ((topic, topics), (group, groups), (transactional_id, transactional_ids))
+    kind, name = next((kind, name) for kind, name in kinds if name)
     rule = CreateAclsRequest(kind, name, prefixed, f"User:{user}", "*", everything, permitted)
     async with administration(broker.bootstrap) as admin:
         answer = await admin._send_to_controller(rule)

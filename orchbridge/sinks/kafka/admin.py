@@ -8,7 +8,15 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import BrokerResponseError, KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    BrokerResponseError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    for_code,
+)
+from aiokafka.protocol.group import HeartbeatRequest
 
 from orchbridge.core.errors import Refused, SinkLost
 from orchbridge.core.ports import Codec, Finding, StreamId
@@ -169,7 +177,9 @@ async def _rights(
             findings.append(Finding(subject, "ok", "not seen before; the broker will tell at the first use"))
             continue
         try:
-            await admin.find_coordinator(name, kind)
+            node = await admin.find_coordinator(name, kind)
+            if kind == 0:
+                await _may_join(admin, node, name)
         except BrokerResponseError as error:
             found = meaning(error, subject)
             level = "failed" if found is not None else "warning"
@@ -177,3 +187,13 @@ async def _rights(
         else:
             findings.append(Finding(subject, "ok", "may be used"))
     return findings
+
+
+async def _may_join(admin: AIOKafkaAdminClient, node: int, group: str) -> None:
+    """Raise GroupAuthorizationFailedError where we may not be a member.
+
+    A heartbeat of a member that does not exist needs the same right as joining, and changes nothing.
+    """
+    answer = await admin._client.send(node, HeartbeatRequest(group, 0, "nobody"))
+    if for_code(answer.error_code) is GroupAuthorizationFailedError:
+        raise GroupAuthorizationFailedError(group)

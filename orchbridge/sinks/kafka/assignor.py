@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 from aiokafka.cluster import ClusterMetadata
@@ -39,6 +39,7 @@ class Assignor:
         self._worker = worker
         self._streams = tuple(sorted(streams))
         self.given = Given()
+        self.generation: Callable[[], int] = lambda: 0  # the group's, as the consumer knows it
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
         """Say what we can carry, and what we have."""
@@ -55,7 +56,7 @@ class Assignor:
         shares = spread(told)
         owners = {stream: told[member].worker for member, streams in shares.items() for stream in streams}
         everybody = tuple(sorted(one.worker for one in told.values()))
-        number = max(one.round for one in told.values()) + 1
+        number = self.generation()
         return {
             member: self._assignment(Given(number, streams, owners, everybody)) for member, streams in shares.items()
         }

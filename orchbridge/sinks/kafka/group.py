@@ -89,6 +89,7 @@ class Member:
             await asyncio.sleep(backoff(self._worker, failures, first_s=0.5, longest_s=10.0))
 
     async def _live(self, consumer: AIOKafkaConsumer) -> None:
+        self._assignor.generation = lambda: int(consumer._coordinator.generation)
         consumer.subscribe([self._settings.cursor_topic], listener=_Listener(self))
         while True:
             async with asyncio.timeout(JOIN_S):

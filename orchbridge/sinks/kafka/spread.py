@@ -14,8 +14,8 @@ from orchbridge.sinks.kafka.packing import cursor_partition
 class Told(msgspec.Struct, frozen=True):
     """What a worker says of itself: the names of streams it is configured with, and of those it was given last.
 
-    `round` counts the group's decisions: what a worker held in an older one, as one that slept through
-    the newer ones did, weighs less.
+    `round` is the group's generation when it was given that: what a worker held in an older one, as one
+    that slept through the newer ones did, weighs less.
     """
 
     worker: str = ""
