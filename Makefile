@@ -51,10 +51,15 @@ test: lint ## Check everything: style, types, all tests
 bench: install ## Measure: make bench ARGS="..."
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-MINUTES ?= 10
+KEPT := --results tests/chaos/results.jsonl --table
+
 .PHONY: chaos
-chaos: install ## Let the world go wrong for MINUTES=10 and add what came of it to docs/reliability.md
-	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) --results tests/chaos/results.jsonl --table $(ARGS)
+chaos: install ## Let the world go wrong for MINUTES=10; what comes of it goes into docs/reliability.md
+	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) $(KEPT) $(ARGS)
+
+.PHONY: soak
+soak: install ## Watch the bridge's memory for MINUTES=60; that goes into docs/reliability.md too
+	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),60) $(KEPT) $(ARGS)
 
 .PHONY: docs
 docs: install ## Write docs/metrics.md anew from the catalogue of metrics

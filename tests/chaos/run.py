@@ -52,9 +52,9 @@ async def run(course: Course, seed: int, seconds: float, folder: Path) -> Outcom
         calm = time.monotonic()
         until = stage.truth()[-1]["at"] - MARGIN_S
         for house, follower in zip(stage.houses, stage.followers, strict=True):
-            await _settled(stage, house, follower, until, calm + SETTLE_S)
-        settled = time.monotonic() - calm
-        await _ended(stage)
+            await settled(stage, house, follower, until, calm + SETTLE_S)
+        settled_s = time.monotonic() - calm
+        await ended(stage)
         total, longest, waits = Finding(), dict[str, float](), Delays()
         for house, follower in zip(stage.houses, stage.followers, strict=True):
             seen = await everything(stage.direct, house.prefix)
@@ -69,7 +69,7 @@ async def run(course: Course, seed: int, seconds: float, folder: Path) -> Outcom
             counts[note.name] = counts.get(note.name, 0) + 1
         return Outcome(
             total, counts, longest, dict(stage.times), waits.summary(), round(time.monotonic() - begun, 1),
-            round(settled, 1), stage.complaints,
+            round(settled_s, 1), stage.complaints,
         )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def _see_to(stage: Stage, house: House) -> None:
             worker.start()
 
 
-async def _settled(stage: Stage, house: House, follower: Follower, until: float, ends: float) -> None:
+async def settled(stage: Stage, house: House, follower: Follower, until: float, ends: float) -> None:
     """Wait until all is there as far as the one who reads along can tell, or the time is over."""
     while time.monotonic() < ends:
         begun = time.monotonic()
@@ -115,7 +115,7 @@ async def _settled(stage: Stage, house: House, follower: Follower, until: float,
         await asyncio.sleep(max(0.5, 2 * (time.monotonic() - begun)))
 
 
-async def _ended(stage: Stage) -> None:
+async def ended(stage: Stage) -> None:
     """Ask every worker to end; each has to obey."""
     workers = [worker for house in stage.houses for worker in house.workers]
     for worker in workers:

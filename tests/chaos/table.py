@@ -54,8 +54,8 @@ One bridge, a steady world, nothing goes wrong: what it costs over time.
 def document(lines: Sequence[Line]) -> str:
     """Return the whole page."""
     chaos = [line for line in lines if line["kind"] == "chaos"]
-    soaks = [line for line in lines if line["kind"] == "soak"]
-    parts = [HEAD, _totals(chaos), _courses(chaos), *_faults(chaos), _takeovers(chaos), _soaks(soaks), _slices(lines)]
+    steady = [line for line in lines if line["kind"] == "soak"]
+    parts = [HEAD, _totals(chaos), _courses(chaos), *_faults(chaos), _takeovers(chaos), soaks(steady), _slices(lines)]
     return "\n".join(part for part in (*parts, TAIL) if part)
 
 
@@ -142,7 +142,7 @@ def _takeovers(chaos: Sequence[Line]) -> str:
     return f"## Taking over\n\n{_table(('what', 'times', 'median, s', 'p95, s', 'longest, s'), rows)}" if rows else ""
 
 
-def _soaks(soaks: Sequence[Line]) -> str:
+def soaks(soaks: Sequence[Line]) -> str:
     rows = [
         (
             line["when"], f"`{line['commit']}`", f"{line['minutes']:.0f}", f"{line['records']:,}",
