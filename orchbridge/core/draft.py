@@ -8,10 +8,11 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from orchbridge.core import head as heads
-from orchbridge.core import times
+from orchbridge.core import memos, times
 from orchbridge.core.batch import BATCH_RECORDS_MAX
 from orchbridge.core.facts import Odd
 from orchbridge.core.gaps import not_found, postpone, take
+from orchbridge.core.handover import Eras, Handover, eras_key, handover, window_key
 from orchbridge.core.normalize.happenings import happening_record
 from orchbridge.core.normalize.notices import notice
 from orchbridge.core.normalize.quarantine import list_asides
@@ -20,7 +21,8 @@ from orchbridge.core.questions import Answer, Page, Reply, Trouble
 from orchbridge.core.records import Record
 from orchbridge.core.redact import redact_text
 from orchbridge.core.settings import StreamSettings
-from orchbridge.core.walk import Happening, Listed, Reset, Seen, Start, Walk, fold_page, merge
+from orchbridge.core.walk import Happening, Left, Listed, Reset, Seen, Start, Walk, fold_page, merge
+from orchbridge.core.window import BACKFILL
 
 LIMIT_MIN = 10
 UNREADABLE = frozenset({"forbidden", "oversize", "malformed", "invalid"})  # trying again will not mend these
@@ -59,6 +61,7 @@ class Draft(Generic[T]):
         self.troubles: list[tuple[str, Trouble]] = []
         self.unread: set[int] = set()  # gone before anything of them was read
         self._changed: dict[int, Any] = {}
+        self._notes: dict[str, bytes | None] = {}  # for the backfill beside this stream
 
     @property
     def epoch(self) -> str:
@@ -102,7 +105,26 @@ class Draft(Generic[T]):
             if id_ <= survivor:
                 again.add(id_)  # it may be over by now and so not be on the list of unfinished ones
             self.drop(id_)
-        self.walk = replace(self.walk, todo=merge(self.walk.todo, again))
+        todo = merge(self.walk.todo, again)
+        head = heads.begun_again(self.walk.head, survivor, (id_ for id_ in todo if id_ <= survivor))
+        self.walk = replace(self.walk, head=head, todo=todo)
+        if head.handed:  # the backfill must not deliver what means other things now
+            self._notes[eras_key(self.settings.name)] = memos.encode(Eras(head.eras))
+
+    def _hand_over(self, left: Left, start: Start) -> None:
+        """Leave the history to the backfill, in the commit that begins this stream's memory."""
+        since = start.at if start.kind == "since" else None
+        handed = handover(self.observed, self.walk, left, since)
+        self._notes[window_key(self.settings.name)] = memos.encode(handed)
+        self.walk = replace(self.walk, left=None)
+        if handed.total:
+            self.tell(
+                f"{BACKFILL}_started",
+                f"{handed.first}-{handed.last}",
+                explanation=f"{handed.total} finished {self.settings.id.kind} from {handed.first} to {handed.last} "
+                "are read beside what happens from now on",
+                action="nothing; the status page shows how far it is",
+            )
 
     def tell(self, kind: str, subject: str, *, explanation: str, action: str) -> None:
         """Add a notice."""
@@ -119,8 +141,11 @@ class Draft(Generic[T]):
         self.set_aside([item for item in page.items if isinstance(item, Odd)])
         due = max(reply.asked_at + self.settings.poll_s, self.now)
         listed = Listed(offset, limit, seen, len(page.items), page.total, page.paged)
-        self.walk, happenings = fold_page(self.walk, listed, start, now=self.now, next_due=due)
+        apart = self.settings.backfill
+        self.walk, happenings = fold_page(self.walk, listed, start, now=self.now, next_due=due, apart=apart)
         self.happened(happenings)
+        if self.walk.left is not None:
+            self._hand_over(self.walk.left, start)
         return self.walk.trusted and self.walk.scan is None
 
     def set_aside(self, odds: Sequence[Odd]) -> None:
@@ -191,7 +216,11 @@ class Draft(Generic[T]):
         changed: dict[str, bytes | None] = {
             f"{name}/{id_}": None if memo is None else encode(memo) for id_, memo in self._changed.items()
         }
+        changed |= self._notes
         if self.walk.dirty and self.walk.begun:
+            if self.settings.backfill and not self.walk.head.handed:  # a memory older than backfills: nothing is left
+                changed[window_key(name)] = memos.encode(Handover(mark=self.observed))
+                self.walk = replace(self.walk, head=replace(self.walk.head, handed=True))
             changed[name] = heads.encode(self.walk.head)
             self.walk = replace(self.walk, dirty=False)
         return changed

@@ -6,6 +6,7 @@ import msgspec
 
 from orchbridge.core.head import Anchor, Era
 from orchbridge.core.idset import IdSet
+from orchbridge.core.walk import Left, Walk
 from orchbridge.core.window import BACKFILL, Window
 
 
@@ -38,6 +39,25 @@ class Handover(msgspec.Struct, frozen=True, omit_defaults=True):
     known: IdSet = IdSet.of(())
     anchors: tuple[Anchor, ...] = ()
     v: int = 1
+
+
+def handover(mark: str, walk: Walk, left: Left, since: float | None) -> Handover:
+    """Return what a walk that has just begun leaves; `since` is its start's time rule."""
+    if not left.ids:
+        return Handover(mark=mark, epoch=walk.head.epoch)
+    first, last = min(left.ids), max(left.ids)
+    return Handover(
+        mark=mark,
+        epoch=walk.head.epoch,
+        total=len(left.ids),
+        first=first,
+        last=last,
+        since=since,
+        skip=IdSet.of(id_ for id_ in left.open if first <= id_ <= last),
+        floor=walk.floor,
+        known=IdSet.of(id_ for id_ in walk.known if first <= id_ <= last),
+        anchors=walk.head.anchors,
+    )
 
 
 class Eras(msgspec.Struct, frozen=True):

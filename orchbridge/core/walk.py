@@ -82,6 +82,13 @@ class Scan(msgspec.Struct, frozen=True):
     odd: bool = False
 
 
+class Left(msgspec.Struct, frozen=True):
+    """What a start leaves to a backfill: the finished `ids` that its rule chose. The `open` ones are not left."""
+
+    ids: tuple[int, ...]
+    open: tuple[int, ...]
+
+
 class Gap(msgspec.Struct, frozen=True):
     """Since when an id is missed (0 = not known), when to look it up next, how often that found nothing."""
 
@@ -118,6 +125,7 @@ class Walk(msgspec.Struct, frozen=True):
     since     what was asked before may be about another history
     held      the server asked us to wait until then; nothing is asked
     wide      how much to list at once, for a server without paging; `most` is the largest limit it takes, 0 = any
+    left      what the first listing left to a backfill, until that is told
     """
 
     head: Head
@@ -139,6 +147,7 @@ class Walk(msgspec.Struct, frozen=True):
     held: float = 0.0
     wide: int = 0
     most: int = 0
+    left: Left | None = None
 
     @property
     def trusted(self) -> bool:
@@ -158,8 +167,11 @@ class Walk(msgspec.Struct, frozen=True):
 Folded: TypeAlias = tuple[Walk, tuple[Happening, ...]]
 
 
-def fold_page(walk: Walk, page: Listed, start: Start, *, now: float, next_due: float) -> Folded:
-    """Return the walk after one page of the list, and what it revealed; the next listing starts at `next_due`."""
+def fold_page(walk: Walk, page: Listed, start: Start, *, now: float, next_due: float, apart: bool = False) -> Folded:
+    """Return the walk after one page of the list, and what it revealed; the next listing starts at `next_due`.
+
+    `apart` leaves the history that the start rule chooses to a backfill.
+    """
     scan = walk.scan if page.offset and walk.scan is not None else Scan()
     if page.offset != scan.offset:
         return walk, ()  # an answer to a listing that was given up
@@ -179,7 +191,7 @@ def fold_page(walk: Walk, page: Listed, start: Start, *, now: float, next_due: f
         return replace(settled, blank=True), ()  # everything pruned, or an answer not to be believed: keep the place
     settled = replace(settled, newest=max(scan.ids, default=0))
     if not walk.begun:
-        return _begin(_knowing(settled, scan, at_end), scan, start), ()
+        return _begin(_knowing(settled, scan, at_end), scan, start, apart), ()
     if walk.survivor is not None and _contradiction(walk.head, scan):
         return _restart(settled, scan, at_end, now)
     return _continue(replace(settled, survivor=None), scan, at_end, now)
@@ -214,8 +226,12 @@ def _knowing(walk: Walk, scan: Scan, at_end: bool) -> Walk:
     return replace(walk, known=frozenset(newest), floor=floor)
 
 
-def _begin(walk: Walk, scan: Scan, start: Start) -> Walk:
+def _begin(walk: Walk, scan: Scan, start: Start, apart: bool) -> Walk:
     """Apply the start rule: from here on the head is the memory."""
+    if apart:
+        head = replace(walk.head, high=walk.newest, anchors=scan.newest, handed=True)
+        left = Left(tuple(sorted(set(scan.chosen).difference(scan.open))), scan.open)
+        return replace(walk, head=head, begun=True, dirty=True, todo=tuple(sorted(scan.open)), left=left)
     if start.kind == "now" or not scan.chosen:
         high, todo = walk.newest, scan.chosen
     else:

@@ -17,6 +17,7 @@ from orchbridge.core.walk import Listed
 
 BACKFILL = "backfill"
 RUN_HEADER = "orchbridge-replay"
+RUNNING_S = 10.0  # how often to look at what was said to be over and is not
 BACK_S = 3_600.0  # ids ascend with the creation time, give or take what a transaction takes
 
 

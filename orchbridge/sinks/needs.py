@@ -35,6 +35,7 @@ _BY_KIND = {
     "jobs": _JOBS,
     "jobs-backfill": _JOBS,
     "plans": (PLANS, *_ALWAYS),
+    "plans-backfill": (PLANS, *_ALWAYS),
     "inventory": (REACHABILITY, NODE_STATE, *_ALWAYS),
 }
 _EVERYTHING = (*_JOBS, PLANS, REACHABILITY, NODE_STATE)
@@ -96,3 +97,8 @@ def _ascii(text: str) -> str:
 def of_stream(stream: StreamId, key: str) -> bool:
     """Whether a document belongs to the stream: its head, or one behind `<name>/`."""
     return key == stream.name or key.startswith(f"{stream.name}/")
+
+
+def stream_of(key: str) -> str:
+    """Return the name of the stream that a document belongs to: a stream may write one for another."""
+    return "/".join(key.split("/", 2)[:2])

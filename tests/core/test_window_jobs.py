@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import chain, repeat
 from typing import Any
 
@@ -16,7 +17,8 @@ from orchbridge.core.head import Anchor, Era
 from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.jobs.window import JobWindow
 from orchbridge.core.questions import JobDetail, JobEvents, JobsPage, Trouble
-from orchbridge.core.records import JOB_EVENTS, JOB_STATE, JOBS, NOTICES, Record
+from orchbridge.core.records import JOB_EVENTS, JOB_STATE, JOBS, NOTICES, PLANS, Record
+from orchbridge.core.walk import Start
 from orchbridge.core.window import Window
 from tests.core.live import FATES, Life, Store, settings
 from tests.core.server import Server, simple_job
@@ -47,8 +49,29 @@ def data_of(record: Record) -> Any:
 
 def facts(records: list[Record]) -> list[Any]:
     """Return what has to be equal: everything but when it was read, and how often a state document was written."""
-    kept = [record for record in records if record.channel in {JOBS, JOB_EVENTS}]
+    kept = [record for record in records if record.channel in {JOBS, JOB_EVENTS, PLANS}]
     return sorted((r.channel, r.id, r.key, r.type, r.subject, r.time, r.sequence, str(data_of(r))) for r in kept)
+
+
+class Half:
+    """One of two streams that live over the same store, moved on in turns."""
+
+    def __init__(self, life: Life, fates: Iterator[str]) -> None:
+        self.life, self.fates, self.store = life, fates, life.store
+
+    def __call__(self, until: float) -> None:
+        self.life.until(until, fates=self.fates)
+
+
+def halves(
+    live: Any, window: Any, kind: str, server: Server, start: Start, fates: Iterator[str], other: Iterator[str]
+) -> tuple[Half, Half]:
+    """Return a live stream and the backfill beside it."""
+    store = Store()
+    given = {"start": start, "poll_s": 1.0}
+    first = Life(live(settings(kind, backfill=True, **given)), server, store, now=1.0)
+    second = Life(window(settings(f"{kind}-backfill", **given)), server, store, now=1.0)
+    return Half(first, fates), Half(second, other)
 
 
 def twice(store: Store) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from orchbridge.core import past as windows
+from orchbridge.core import passing
 from orchbridge.core.batch import Batch
 from orchbridge.core.facts import Job
 from orchbridge.core.jobs.answers import fold_answer, questions_of
@@ -17,14 +17,13 @@ from orchbridge.core.jobs.settle import finish
 from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.jobs.track import Track, replace
 from orchbridge.core.jobs.work import JobsState, Work
-from orchbridge.core.past import Past, PastRecall
+from orchbridge.core.past import Past, viewed
 from orchbridge.core.ports import StreamId
 from orchbridge.core.questions import JobDetail, JobsPage, Page, Question, Reply
+from orchbridge.core.recall_past import PastRecall
 from orchbridge.core.settings import StreamSettings
 from orchbridge.core.view import StreamView
-from orchbridge.core.window import BACKFILL, Window, marked
-
-RUNNING_S = 10.0  # how often to look at a job that was said to be over and is not
+from orchbridge.core.window import BACKFILL, RUNNING_S, Window, marked
 
 
 class JobWindowState(msgspec.Struct, frozen=True):
@@ -88,7 +87,7 @@ class JobWindow:
         Raise Corrupt where a replay meets another history than the one that was delivered.
         """
         work = Work(self.settings, state.jobs, now)
-        past = windows.forget(work, state.past)
+        past = passing.forget(work, state.past)
         under_way = set(work.tracks)
         for at, reply in enumerate(replies):
             if past.lost:
@@ -98,8 +97,8 @@ class JobWindow:
                 break
             past = self._fold_one(work, past, reply)
         finish(work)
-        windows.close(work, past, under_way, "job")
-        windows.take_up(work, past, lambda id_, epoch: Track(id_, Memo(epoch)))
+        passing.close(work, past, under_way, "job")
+        passing.take_up(work, past, lambda id_, epoch: Track(id_, Memo(epoch)))
         batch = work.batch()
         records = marked(batch.records, self.settings.run)
         return replace(
@@ -116,11 +115,11 @@ class JobWindow:
             if not isinstance(answer, Page):
                 work.not_listed(answer, question.limit)
                 return past
-            return windows.list_on(work, past, reply, seen_of(answer), answer)
+            return passing.list_on(work, past, reply, seen_of(answer), answer)
         if isinstance(answer, Job):
             reason = past.another(anchor_of(answer))
             if reason:
-                return windows.lost(past, reason)
+                return passing.lost(past, reason)
         fold_answer(work, reply)
         track = work.tracks.get(question.job) if isinstance(question, JobDetail) else None
         if track is not None and track.job is not None and not track.memo.ended:
@@ -137,7 +136,4 @@ class JobWindow:
 
     def view(self, state: JobWindowState) -> StreamView:
         """Return the state as numbers for gauges and the status page."""
-        view, head = self._live.view(state.jobs), state.jobs.walk.head
-        told = windows.progress(state.past, head, len(state.jobs.tracks))
-        cursor = "waits for the live stream" if told is None else f"job {head.high}, {told.done} of {told.total}"
-        return msgspec.structs.replace(view, cursor=cursor, recent=(), progress=told)
+        return viewed(self._live.view(state.jobs), state.past, state.jobs.walk.head, len(state.jobs.tracks))

@@ -31,7 +31,7 @@ def gap(work: Work, id_: int, answer: Answer) -> None:
 
 def trouble(work: Work, track: Track, answer: Answer) -> None:
     trouble = answer if isinstance(answer, Trouble) else Trouble("malformed", "not what was asked for")
-    now, memo = work.now, track.memo
+    now, memo, past = work.now, track.memo, bool(work.settings.run)
     if trouble.kind == "missing" and now < track.due:
         return  # questions asked together miss together: that counts once
     if trouble.kind != "missing":
@@ -40,10 +40,10 @@ def trouble(work: Work, track: Track, answer: Answer) -> None:
     standing = Standing(
         misses=track.misses,
         failures=track.failures,
-        shown=work.walk.listed_at > 0 and track.seen_at >= work.walk.listed_at,  # by the newest list
+        shown=not past and work.walk.listed_at > 0 and track.seen_at >= work.walk.listed_at,  # by the newest list
         expired=not track.open and now >= memo.closed_at + work.settings.late_window_s,
         patience=ABSENT_MAX,
-        listed=False,
+        listed=past and track.plan is None,
     )
     pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", track.failures + 1)
     match decide(trouble, standing):
@@ -56,7 +56,7 @@ def trouble(work: Work, track: Track, answer: Answer) -> None:
             work.drop(track.id)
         case "block":
             track = _told(work, replace(track, failures=track.failures + 1), trouble)
-            if track.open and memo.ended and now >= memo.ended + work.settings.grace_s:
+            if track.open and _waited(work, track):
                 work.put(closed(track, work))
             else:
                 work.put(replace(track, due=now + (pause if memo.ended else BLOCKED_RETRY_S)))
@@ -66,7 +66,9 @@ def trouble(work: Work, track: Track, answer: Answer) -> None:
 
 def _gone(work: Work, track: Track) -> None:
     """The server forgot the plan while we followed it."""
-    if track.open:
+    if work.settings.run and track.plan is None and not track.memo.states:
+        work.unread.add(track.id)  # history that was gone before we came: nobody was told of it
+    elif track.open:
         work.tell(
             "pruned_unread",
             f"plan-{track.id}",
@@ -74,6 +76,12 @@ def _gone(work: Work, track: Track) -> None:
             action="keep the bridge running, or raise the server's job_prune_threshold",
         )
     work.drop(track.id)
+
+
+def _waited(work: Work, track: Track) -> bool:
+    """Whether what cannot be read was waited for long enough; history was over before we came."""
+    ended = track.memo.ended
+    return bool(work.settings.run or (ended and work.now >= ended + work.settings.grace_s))
 
 
 def _told(work: Work, track: Track, trouble: Trouble) -> Track:

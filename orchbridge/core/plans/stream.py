@@ -7,30 +7,18 @@ from collections.abc import Sequence
 
 from orchbridge.core import memos, times
 from orchbridge.core.batch import Batch
-from orchbridge.core.facts import Job, Plan, PlanEvent
+from orchbridge.core.facts import Job, Plan
 from orchbridge.core.gaps import due_gaps
-from orchbridge.core.head import Anchor
-from orchbridge.core.normalize.plans import terminal
-from orchbridge.core.plans.fold import gap, slow_questions, swept, take_up, text_trouble, trouble
+from orchbridge.core.plans.answers import fold_answer, plans_of, seen_of
+from orchbridge.core.plans.fold import slow_questions, take_up
 from orchbridge.core.plans.track import Memo, Track, questions, replace, with_facts
-from orchbridge.core.plans.work import PlansState, Work, deliver, fold_events, settle
+from orchbridge.core.plans.work import PlansState, Work, deliver_held
 from orchbridge.core.ports import StreamId
-from orchbridge.core.questions import (
-    JobDetail,
-    Page,
-    PlanDetail,
-    PlanEvents,
-    PlanEventWhole,
-    PlansPage,
-    Question,
-    Reply,
-    Trouble,
-    subject,
-)
+from orchbridge.core.questions import JobDetail, Page, PlanDetail, PlansPage, Question, Reply, Trouble, subject
 from orchbridge.core.recall import WalkRecall
 from orchbridge.core.settings import StreamSettings
 from orchbridge.core.view import RecentJob, StreamView
-from orchbridge.core.walk import Seen, Start
+from orchbridge.core.walk import Start
 
 PAGE, DEEP_PAGE = 50, 200
 ABSENT_RETRY_S = 60.0
@@ -95,13 +83,10 @@ class PlanStream:
                     slow = slow_questions(work)
             else:
                 slow = tuple(question for question in slow if subject(question) != subject(reply.question))
-                if work.valid(reply):
-                    self._fold_one(work, reply)
+                fold_answer(work, reply)
         if work.walk.begun and work.walk.trusted and work.walk.todo:
             take_up(work)
-        for track in tuple(work.tracks.values()):
-            if track.held and not work.full:
-                deliver(work, track.id)
+        deliver_held(work)
         documents = work.documents(memos.encode)
         return Batch(
             tuple(work.records), documents, PlansState(work.walk, start, work.tracks, slow), left, tuple(work.troubles)
@@ -125,12 +110,8 @@ class PlanStream:
             else:
                 work.not_listed(page, question.limit)
             return False
-        plans = {item.id: item for item in page.items if isinstance(item, Plan) and item.id > 0}
-        seen = [
-            Seen(Anchor(plan.id, plan.created, plan.owner.id), not terminal(plan), times.seconds(plan.created))
-            for plan in plans.values()
-        ]
-        whole = work.listed(reply, question.offset, question.limit, seen, page, start)
+        plans = plans_of(page)
+        whole = work.listed(reply, question.offset, question.limit, seen_of(page), page, start)
         if not work.walk.trusted:
             return False
         if whole:
@@ -140,33 +121,6 @@ class PlanStream:
             if track is not None and track.open:
                 work.put(with_facts(track, plan, work.now))
         return whole
-
-    def _fold_one(self, work: Work, reply: Reply) -> None:
-        question, answer = reply.question, reply.answer
-        if not isinstance(question, PlanDetail | PlanEvents | PlanEventWhole):
-            return
-        track = work.tracks.get(question.plan)
-        if track is None:
-            if question.plan in work.walk.gaps:
-                gap(work, question.plan, answer)
-            return
-        match question, answer:
-            case PlanEventWhole(), PlanEvent():
-                work.put(replace(track, texts={**track.texts, question.event: answer}, failures=0))
-                deliver(work, track.id)
-            case PlanEventWhole(), _:
-                text_trouble(work, track, question.event, answer)
-            case PlanDetail(), Plan():
-                track = with_facts(replace(track, misses=0, failures=0, due=0.0), answer, work.now)
-                work.put(replace(track, detail=answer, read=answer.state))
-            case PlanEvents(), Page():
-                fold_events(work, track, reply, answer)
-            case PlanEvents(start=int(at)), Trouble(kind="invalid" | "absent") if at == track.reading.resume:
-                fold_events(work, track, reply, Page(()))  # behind the last event some servers refuse to look
-            case _:
-                trouble(work, track, answer)
-        settle(work, question.plan)
-        swept(work, question)
 
     def due(self, state: PlansState, now: float) -> float:
         """Return seconds until the next tick."""

@@ -20,6 +20,7 @@ from orchbridge.core.walk import Start, Walk
 
 PATIENCE = 43_200  # nothing hints at a running plan's events: ask every tick, for a day at the usual pace
 LONG_AGO_S = 3_600.0
+CLOCKS_S = 60.0  # how far the server's clock and ours may be apart
 SWEEPS_S = (5.0, 30.0, 120.0)
 
 
@@ -112,6 +113,13 @@ def deliver(work: Work, id_: int) -> None:
     work.put(replace(track, memo=memo, held=tuple(held), texts=texts))
 
 
+def deliver_held(work: Work) -> None:
+    """Deliver of all plans what is held and whole, as far as the batch has room."""
+    for track in tuple(work.tracks.values()):
+        if track.held and not work.full:
+            deliver(work, track.id)
+
+
 def _quarantine(work: Work, track: Track, ctx: Context, page: Page) -> Track:
     """Set aside what could not be understood, and what claims the id of another event, once."""
     odds, first = list[Odd](), dict[int, PlanEvent]()
@@ -163,7 +171,9 @@ def long_ago(track: Track, work: Work) -> bool:
     """Whether the plan ended so long ago that no late events are to be waited for."""
     plan = track.plan
     ended = None if plan is None else times.seconds(plan.finished or plan.stamp)
-    return ended is not None and work.now - ended > work.settings.late_window_s + LONG_AGO_S
+    settings = work.settings
+    patience = settings.grace_s + CLOCKS_S if settings.run else settings.late_window_s + LONG_AGO_S
+    return ended is not None and work.now - ended > patience
 
 
 def _states(work: Work, track: Track) -> Track:

@@ -21,7 +21,7 @@ from orchbridge.sinks.kafka.packing import Packed, Packer, Parcel, cursor_partit
 from orchbridge.sinks.kafka.recall import committed
 from orchbridge.sinks.kafka.settings import KafkaSettings
 from orchbridge.sinks.kafka.suspects import Suspects
-from orchbridge.sinks.needs import of_stream
+from orchbridge.sinks.needs import of_stream, stream_of
 
 STAMP_S = 5.0
 _Sent: TypeAlias = tuple[Packed, "asyncio.Future[Any]"]
@@ -167,7 +167,8 @@ class KafkaLane:
                 sent.append(await self._send(full))
         for key, value in batch.documents.items():
             message = self._fitting.document(key, value)
-            full = packer.add(Parcel(message, self._home, self._fitting.room(message.topic)))
+            home = cursor_partition(stream_of(key))
+            full = packer.add(Parcel(message, home, self._fitting.room(message.topic)))
             if full is not None:
                 sent.append(await self._send(full))
         for packed in packer.rest():
