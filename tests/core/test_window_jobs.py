@@ -217,3 +217,51 @@ def test_a_job_that_became_another_one_meanwhile_is_not_delivered() -> None:
     with pytest.raises(Corrupt, match="id 2 was created"):
         life.until(20.0)
     assert not [record for record in life.store.records if record.key == "2"]
+
+
+STARTS = [Start("earliest"), Start("from", id=5), Start("since", at=LONG_AGO + 5), Start("from", id=900)]
+
+
+def busy(finish: float = 20.0) -> Server:
+    """Return a server with a past, with job 6 of it running on until `finish` and one id that appears late."""
+    server = history(10)
+    running = simple_job(6, 600, begin=finish - 4.0)
+    running.created, running.states[0] = LONG_AGO + 6, (LONG_AGO + 6, "new")
+    server.jobs[5] = running
+    server.jobs[8].visible = 12.0
+    server.jobs.append(simple_job(11, 1100, begin=8.0))
+    return server
+
+
+@pytest.mark.parametrize("start", STARTS, ids=lambda start: f"{start.kind}-{start.id}")
+@given(
+    fates=st.lists(st.sampled_from(FATES), max_size=40),
+    other=st.lists(st.sampled_from(FATES), max_size=40),
+    finish=st.sampled_from([1.0, 1.5, 2.0, 4.5, 20.0]),
+    first=st.integers(0, 4),
+)
+def test_live_and_backfill_together_give_everything_once(
+    start: Start, fates: list[str], other: list[str], finish: float, first: int
+) -> None:
+    server = busy(finish)
+    live, backfill = halves(
+        JobStream, JobWindow, "jobs", server, start, chain(fates, repeat("ok")), chain(other, repeat("ok"))
+    )
+    begun = live.life.now = backfill.life.now = first + 1.0
+    for moment in range(50):
+        live(begun + moment)
+        backfill(begun + moment)
+    whole = Life(JobStream(settings("jobs")), server, now=60.0)
+    whole.until(120.0)
+    chosen = {"earliest": range(1, 20), "from": range(start.id, 20), "since": range(5, 20)}[start.kind]
+    unfinished = {6} if finish > begun else set()
+    mine = {str(id_) for id_ in {*chosen, *unfinished, 9, 11}}
+    assert twice(live.store) == []
+    got = {record.id: record for record in live.store.records if record.channel in {JOBS, JOB_EVENTS}}
+    assert set(got) == {r.id for r in whole.store.records if r.channel in {JOBS, JOB_EVENTS} and r.key in mine}
+    assert {r.data["complete"] for r in live.store.of("job.summary.v1") if r.data} == {True}
+    assert "9" not in {record.key for record in got.values() if record.replay}
+    assert isinstance(backfill.life.stream, JobWindow)
+    assert backfill.life.stream.done(backfill.life.state)
+    kinds = Counter(record.data["kind"] for record in live.store.of("bridge.notice.v1") if record.data)
+    assert kinds == ({} if start.id == 900 else {"backfill_started": 1, "backfill_done": 1})
