@@ -98,7 +98,15 @@ def test_a_second_writer_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
             first.wait_for("stream.claimed")
             with running(tmp_path / "second.out", "run", "-c", str(path)) as second:
                 assert second.process.wait(20) == 3
-                assert str(first.process.pid) in second.text
+                assert f"process {first.process.pid}" in second.text
+                assert str(tmp_path / "records") in second.text
+            address = first.wait_for(r'"http": "(http://[^"]+?)/"')[1]
+            status = get(address, "/status.json").json()
+            assert {stream["role"] for stream in status["sources"][0]["streams"]} == {"owner"}
+            first.kill()
+        with running(tmp_path / "third.out", "run", "-c", str(path)) as third:
+            third.wait_for("stream.claimed")  # the lock died with its holder
+            assert third.end() == 0
 
 
 def test_a_refused_token_parks_and_a_fresh_one_resumes(tmp_path: Path) -> None:

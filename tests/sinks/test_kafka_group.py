@@ -133,6 +133,22 @@ async def test_two_then_three_share_evenly_and_one_that_leaves_hands_over_at_onc
         assert (len(a.owned), len(c.owned)) == (3, 3)
 
 
+async def test_two_that_leave_one_after_the_other_keep_nobody_waiting(place: KafkaPlace) -> None:
+    """The second leaves while the group still shares out what the first had."""
+    async with crew(place) as workers:
+        a, b, c = [await workers.hire(name) for name in "abc"]
+        await all_settled(a, b, c)
+        began = asyncio.get_running_loop().time()
+        await workers.leave(a)
+        member = b.sink._member
+        assert member is not None
+        while member._moved.is_set():  # noqa: ASYNC110 - until the group begins to share out, which tells nobody else
+            await asyncio.sleep(0.01)
+        await workers.leave(b)
+        await all_settled(c)
+        assert asyncio.get_running_loop().time() - began < 5.0, "less than any session lasts"
+
+
 async def test_a_lane_whose_stream_stays_goes_on_and_one_whose_stream_goes_is_let_go(place: KafkaPlace) -> None:
     async with crew(place) as workers:
         a = await workers.hire("a")

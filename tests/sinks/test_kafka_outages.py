@@ -144,3 +144,32 @@ async def test_recall_waits_for_a_foreign_transaction_only_so_long(place: KafkaP
             assert "another producer's transaction" in caught.value.hint
             await hanging.abort_transaction()
             assert (await cursors(lane))["prod/jobs"]["owner"] == "a", "as soon as it is gone"
+
+
+async def test_a_member_outlives_its_broker_and_its_lane_too(place: KafkaPlace, kafka_broker: Broker) -> None:
+    """Whatever the coordinator does after its restart: in the end the worker has its stream, and nothing is twice."""
+    losses: list[SinkLost] = []
+    async with opened(place.sink(), JOBS) as sink, sink.join([JOBS], "w1") as group, asyncio.timeout(100):
+        while (await group.share()).apart is not None:
+            pass
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(live(sink, 1_000, losses))
+            for down_s in (0.0, 8.0):  # the second time beyond the session
+                await asyncio.sleep(0.5)
+                await asyncio.to_thread(kafka_broker.kill)
+                await asyncio.sleep(down_s)
+                await asyncio.to_thread(kafka_broker.start)
+    seen = await place.seen()
+    assert sorted(int(item.id.rsplit("/", 1)[1]) for item in seen) == list(range(1, 1_001))
+    assert losses, "the broker died at the wrong moments"
+    assert not any(loss.contested for loss in losses)
+
+
+async def test_leaving_waits_for_no_broker(place: KafkaPlace, kafka_broker: Broker) -> None:
+    async with opened(place.sink(), JOBS) as sink:
+        async with sink.join([JOBS], "w1") as group:
+            while (await group.share()).apart is not None:
+                pass
+            kafka_broker.freeze()
+            begun = time.monotonic()
+        assert time.monotonic() - begun < 2.5
