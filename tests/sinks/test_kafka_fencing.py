@@ -7,8 +7,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.transaction import EndTxnRequest
 
 from orchbridge.core.errors import SinkLost
 from tests.sinks.contract import JOBS, claimed, cursors, head, opened, record, remember
@@ -133,3 +137,32 @@ async def test_the_coordinators_own_abort_is_no_reason_to_let_go(
     async with claimed(place) as lane:
         high = (await cursors(lane))["prod/jobs"]["high"]
         assert await numbers(place) == list(range(1, high + 1))
+
+
+async def test_the_end_of_a_transaction_that_nobody_answered_is_not_asked_for_again(
+    place: KafkaPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first request may still be on its way, and would end the next transaction of the same epoch."""
+    send, ends = AIOKafkaClient.send, []
+
+    async def cut_off(client: Any, node: int, request: Any, **options: Any) -> Any:
+        answer = await send(client, node, request, **options)
+        if isinstance(request, EndTxnRequest):
+            ends.append(request)
+            if len(ends) == 2:
+                raise KafkaConnectionError("cut off before the answer")
+        return answer
+
+    monkeypatch.setattr(AIOKafkaClient, "send", cut_off)
+    async with opened(place.sink(), JOBS) as sink:
+        async with sink.claim(JOBS) as lane:
+            await lane.commit(remember({"prod/jobs": head("first", high=1)}, record(1)))
+            with pytest.raises(SinkLost, match="outcome of its last commit is unknown") as caught:
+                await lane.commit(remember({"prod/jobs": head("first", high=2)}, record(2)))
+            assert not caught.value.contested
+            await asyncio.sleep(0.5)
+            assert len(ends) == 2
+        async with sink.claim(JOBS) as lane:
+            assert (await cursors(lane))["prod/jobs"]["high"] == 2, "it had been done"
+            await lane.commit(remember({"prod/jobs": head("first", high=3)}, record(3)))
+    assert await numbers(place) == [1, 2, 3]

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from orchbridge.core.errors import ConfigError, OrchbridgeError
 from orchbridge.sinks.kafka.assignor import Assignor
+from orchbridge.sinks.kafka.ending import end_once
 from orchbridge.sinks.kafka.errors import meaning
 from orchbridge.sinks.kafka.settings import KafkaSettings
 
@@ -73,6 +74,7 @@ class Clients:
             max_request_size=settings.max_request_size,
             linger_ms=0,
         )
+        end_once(client)
         try:
             await self._start(client)
             yield client
