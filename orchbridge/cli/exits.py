@@ -19,6 +19,10 @@ BUG = 70
 CUT = 75
 
 
+class Unreachable(OrchbridgeError):
+    """A command that ends by itself gave up waiting for an orchestrator."""
+
+
 def say(line: str) -> None:
     """Tell the person at the terminal; standard output belongs to records and tables."""
     print(line, file=sys.stderr)
@@ -38,7 +42,7 @@ def code_of(error: BaseException) -> int:
         case Refused():
             say(f"orchbridge: {error.line()}")
             return CHECK_FAILED
-        case SinkLost():
+        case SinkLost() | Unreachable():
             say(f"orchbridge: {error.line()}")
             return UNAVAILABLE
         case OrchbridgeError():

@@ -42,9 +42,9 @@ _EVERYTHING = (*_JOBS, PLANS, REACHABILITY, NODE_STATE)
 
 
 def channels(stream: StreamId) -> tuple[str, ...]:
-    """Return the channels this stream may write to; all of them for a replay."""
+    """Return the channels this stream may write to; a replay's are those of the stream it reads again."""
     if stream.kind.startswith("replay-"):
-        return _EVERYTHING
+        return tuple(name for name in _BY_KIND.get(stream.kind.rpartition("-")[2], _EVERYTHING) if name != HEARTBEAT)
     return _BY_KIND.get(stream.kind, _ALWAYS)
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -101,10 +102,11 @@ def get(address: str, path: str) -> httpx.Response:
 
 async def consumed(bootstrap: str, prefix: str) -> list[Seen]:
     """Return everything a read-committed consumer sees on the topics of a prefix, in order per partition."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )  # fmt: skip
+    return [_seen(channel, record) for channel, record in await messages(bootstrap, prefix)]
+
+
+async def messages(bootstrap: str, prefix: str) -> list[tuple[str, Any]]:
+    """Return the same as (channel, message of the client)."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -113,29 +115,33 @@ async def consumed(bootstrap: str, prefix: str) -> list[Seen]:
     finally:
         await admin.close()
     parts = [TopicPartition(topic["topic"], part["partition"]) for topic in described for part in topic["partitions"]]
+    if not parts:  # aiokafka cannot stop a consumer in the very moment in which it started
+        return []
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )  # fmt: skip
     await consumer.start()
     try:
-        if not parts:
-            return []
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
-        seen = []
+        seen: list[tuple[str, Any]] = []
         async with asyncio.timeout(60):
             while any([await consumer.position(part) < ends[part] for part in parts]):
                 for part, records in (await consumer.getmany(timeout_ms=500)).items():
-                    seen += [_seen(part.topic.removeprefix(prefix + "."), record) for record in records]
+                    seen += [(part.topic.removeprefix(prefix + "."), record) for record in records]
         return seen
     finally:
         await consumer.stop()
 
 
-def _seen(channel: str, record: object) -> Seen:
-    headers = {name: value.decode() for name, value in record.headers}  # type: ignore[attr-defined]
-    value = record.value  # type: ignore[attr-defined]
+def _seen(channel: str, record: Any) -> Seen:
+    headers = {name: value.decode() for name, value in record.headers}
+    value = record.value
     sequence = headers.get("ce_sequence")
     return Seen(
         channel,
-        record.key.decode(),  # type: ignore[attr-defined]
+        record.key.decode(),
         headers["ce_id"],
         headers["ce_type"],
         None if value is None else msgspec.json.decode(value),
