@@ -18,6 +18,7 @@ LEAST = 200  # what the last step of the ladder needs
 TEXT_ROOM = 12_000  # of one text among others, in bytes as JSON
 MESSAGE_ROOM = 36_000  # of a plan's message, which stands alone
 NOTE_ROOM = 3_000  # of a description, and of an error's message, which its detail has as well
+FIELD_ROOM = 1_000  # of a name, state or stamp: none comes near
 NOTE_MAX = 140
 ITEMS_MAX = 50
 
@@ -40,6 +41,11 @@ def cut_text(text: str, room: int = TEXT_ROOM) -> str:
     shown = int((room - NOTE_MAX) * len(text) / size)  # as dense as the whole; if not, as dense as can be
     cut = _around(text, shown)
     return cut if text_size(cut) <= room else _around(text, (room - NOTE_MAX) // 6)
+
+
+def cut_field(text: str | None) -> str | None:
+    """Return a name, state or stamp, cut where it cannot be what it should be."""
+    return text if not text or len(text) * 6 + 2 <= FIELD_ROOM else cut_text(text, FIELD_ROOM)
 
 
 def _around(text: str, shown: int) -> str:

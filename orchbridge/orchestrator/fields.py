@@ -9,6 +9,7 @@ from typing import Any
 from orchbridge.core.facts import Owner
 
 ID_MAX = 2**63 - 1
+WORD_MAX = 100
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
 
@@ -31,6 +32,11 @@ def to_id(value: Any) -> int | None:
 def text(value: Any) -> str | None:
     """Return a non-empty string, None for anything else."""
     return value if isinstance(value, str) and value else None
+
+
+def word(value: Any) -> str:
+    """Return a word that becomes part of ids, at most WORD_MAX characters; "" for anything else."""
+    return value[:WORD_MAX] if isinstance(value, str) else ""
 
 
 def seconds(value: Any) -> float | None:

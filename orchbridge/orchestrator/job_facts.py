@@ -45,7 +45,7 @@ def job(item: bytes | msgspec.Raw) -> Job | Odd:
     options = fields.mapping(told.get("options"))
     return Job(
         id=number,
-        state=fields.text(told.get("state")) or "",
+        state=fields.word(told.get("state")),
         raw=raw,
         type=fields.text(told.get("type")),
         command=fields.text(told.get("command")),
@@ -135,5 +135,5 @@ def _status(value: Any) -> tuple[StatusItem, ...] | None:
     return tuple(
         StatusItem(state, fields.text(item.get("enter_time")), fields.text(item.get("exit_time")))
         for item in told
-        if (state := fields.text(item.get("state")))
+        if (state := fields.word(item.get("state")))
     )

@@ -37,7 +37,7 @@ def plan(item: bytes | msgspec.Raw) -> Plan | Odd:
     options = fields.mapping(told.get("options"))
     return Plan(
         id=number,
-        state=fields.text(told.get("state")) or "",
+        state=fields.word(told.get("state")),
         raw=raw,
         name=fields.text(options.get("plan_name")),
         environment=fields.environment(told),

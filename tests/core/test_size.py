@@ -7,10 +7,10 @@ import json
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from orchbridge.core.facts import Job, JobEvent, Plan, PlanEvent, StatusItem
+from orchbridge.core.facts import Job, JobEvent, Owner, Plan, PlanEvent, StatusItem
 from orchbridge.core.normalize import jobs, plans
 from orchbridge.core.normalize.context import Origin
 from orchbridge.core.redact import Rules
@@ -129,3 +129,48 @@ def test_a_number_that_no_float_can_hold_passes_through() -> None:
     plan = plans.context(Plan(1, "running", b"{}"), ORIGIN, "e1", frozenset(), ())
     ended = PlanEvent(5, "plan_finished", raw, SEEN, details=b'{"result":1e999}')
     assert size(plans.event_record(plan, ended, "5", SEEN, late=False)) < SAFE
+
+
+LONG = st.sampled_from(["x", "é", "\U0001f600", "\x01", '"'])
+FIELDS = st.builds(lambda letter, count: letter * count, LONG, st.integers(0, 30_000))
+
+
+@settings(max_examples=60, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # shrinking takes minutes here
+@given(FIELDS, FIELDS, FIELDS, st.integers(0, 5_000))
+def test_no_field_makes_a_record_too_large(one: str, other: str, third: str, many: int) -> None:
+    states = {f"{n}{one[:50]}": n for n in range(many)}
+    raw = msgspec.json.encode({"a": one, other: third, "b": [third] * 3, "c": states})
+    job = Job(
+        1, "failed", raw, one, other, third, other, task=one, environment=other, target=third, node_states=states,
+        owner=Owner(one, other), status=(StatusItem("running", one), StatusItem("failed", other)),
+    )  # fmt: skip
+    ctx = jobs.context(job, ORIGIN, "e1", frozenset(), (), False)
+    detail = {"report-url": one, "transaction_uuid": other, "_error": {"kind": third, "msg": one}, other: third}
+    assert size(jobs.event_record(ctx, event(detail, third), SEEN, late=False, began=None)) < SAFE
+    for item in job.status or ():
+        assert size(jobs.state_record(ctx, job, item, item.state, "running", SEEN)) < SAFE
+    plan = Plan(1, "failure", raw, name=one, environment=other, owner=Owner(third, one), result=raw, created=other)
+    about = plans.context(plan, ORIGIN, "e1", frozenset(), ())
+    assert size(plans.state_record(about, plan, "failure", None, SEEN, SEEN)) < SAFE
+    told = PlanEvent(5, "plan_failed", raw, one, None, other, raw)
+    assert size(plans.event_record(about, told, "5", SEEN, late=False)) < SAFE
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.sampled_from(["[redacted]", "hmac:0123456789abcdef"]))
+def test_a_mask_is_never_cut_in_two(before: int, after: int, mask: str) -> None:
+    text = "x" * before + (mask + " ") * 3_000 + "y" * after
+    cut = cut_text(text)
+    head, _, rest = cut.partition("\n[")
+    tail = rest.partition("\n")[2]
+    assert not (head + tail).replace(mask, "").strip("xy ")
+
+
+def test_multi_megabyte_output_keeps_head_tail_length_and_digest() -> None:
+    output = "begin " + "é" * 3_000_000 + " end"
+    ctx = jobs.context(Job(1, "new", b"{}"), ORIGIN, "e1", frozenset(), (), False)
+    record = jobs.event_record(ctx, event({"_output": output}, None), SEEN, late=False, began=None)
+    told = json.loads(msgspec.json.encode(record.data))["detail"]["_output"]
+    assert told.startswith("begin é")
+    assert told.endswith(" end")
+    assert f"sha256 of all {len(output)}: {hashlib.sha256(output.encode()).hexdigest()}" in told
+    assert size(record) < SAFE

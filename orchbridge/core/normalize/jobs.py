@@ -10,7 +10,7 @@ from orchbridge.core import times
 from orchbridge.core.facts import Job, JobEvent, StatusItem
 from orchbridge.core.normalize.context import Context, Origin, description
 from orchbridge.core.records import ERROR, INFO, JOB_EVENTS, JOBS, WARN, Record
-from orchbridge.core.size import NOTE_ROOM, RAW_MAX, cut_json, cut_text, text_size
+from orchbridge.core.size import NOTE_ROOM, RAW_MAX, cut_field, cut_json, cut_text, text_size
 
 TERMINAL = frozenset({"finished", "failed", "stopped"})
 OUTCOMES = {"finished": "success", "stopped": "stopped"}
@@ -26,6 +26,7 @@ JOB_EVENT_TYPES = {
     "job_aborted": ("job.aborted.v1", ERROR),
     "job_finished": ("job.completed.v1", INFO),
 }
+STATES_MAX, STATE_LENGTH_MAX = 20, 40
 UNRECOGNISED = ("job.event.unrecognised.v1", WARN)
 ENDED = frozenset({"finished", "failed", "errored", "skipped"})
 
@@ -52,15 +53,15 @@ def context(
     told, hidden = description(job.description, origin, secrets)
     about = {
         "id": job.id,
-        "name": job_name(job),
-        "type": job.type,
-        "command": job.command,
-        "environment": job.environment,
-        "task": job.task,
+        "name": cut_field(job_name(job)),
+        "type": cut_field(job.type),
+        "command": cut_field(job.command),
+        "environment": cut_field(job.environment),
+        "task": cut_field(job.task),
         "plan_id": job.plan_id,
         "scheduled_job_id": job.scheduled_id,
         "noop": job.noop,
-        "owner": {"id": job.owner.id, "login": job.owner.login},
+        "owner": {"id": cut_field(job.owner.id), "login": cut_field(job.owner.login)},
         "description": told,
         "url": origin.job_url.replace("{job}", str(job.id)) if origin.job_url else None,
     }
@@ -97,7 +98,7 @@ def event_record(  # one event in its place
         data["result"] = result
     else:
         kind, severity = JOB_EVENT_TYPES.get(event.type, UNRECOGNISED)
-    data["pe_event"] = {"id": event.id, "type": event.type, "timestamp": event.stamp}
+    data["pe_event"] = {"id": event.id, "type": cut_field(event.type), "timestamp": cut_field(event.stamp)}
     paths: list[str] = []
     pe = event.raw if innocent else ctx.redacted(event.raw, ".pe", paths)
     if pe is event.raw and not ctx.unknown:  # message and detail are parts of it, so neither holds a secret
@@ -138,10 +139,14 @@ def _lift(data: dict[str, Any], detail: bytes, *, failed: bool) -> None:
         return
     if not isinstance(value, dict):
         return
-    data["report_url"] = value.get("report-url")
-    data["transaction_uuid"] = value.get("transaction_uuid")
+    data["report_url"] = _field(value.get("report-url"))
+    data["transaction_uuid"] = _field(value.get("transaction_uuid"))
     if failed:
         data["error"] = _error(value)
+
+
+def _field(value: Any) -> str | None:
+    return cut_field(value) if isinstance(value, str) else None
 
 
 def _error(detail: dict[str, Any]) -> dict[str, Any] | None:
@@ -180,22 +185,30 @@ def state_record(  # one stretch of one job
     paths: list[str] = []
     data |= {
         "job": ctx.about,
-        "state": item.state,
-        "previous": previous,
-        "entered_at": item.entered,
+        "state": cut_field(item.state),
+        "previous": cut_field(previous),
+        "entered_at": cut_field(item.entered),
         "node_count": job.node_count,
-        "node_states": job.node_states,
+        "node_states": _few(job.node_states),
     }
     severity = INFO
     if item.state in TERMINAL or (item.state == job.state and terminal(job)):
         data |= stamps(job)
         data["outcome"] = outcome(item.state)
         severity = {"success": INFO, "stopped": WARN}.get(data["outcome"], ERROR)
-    ctx.seal_with_pe(data, ctx.redacted(job.raw, ".pe", paths, again=True), paths)
+    pe = ctx.redacted(job.raw, ".pe", paths, again=True)
+    ctx.seal_with_pe(data, pe, paths, beside=len(msgspec.json.encode(data)) if len(pe) > RAW_MAX else 0)
     return Record(
         JOBS, ctx.origin.instance, ctx.key, f"{ctx.epoch}:job/{ctx.key}/state/{name}", "job.state.changed.v1",
         ctx.subject, time, observed, ctx.epoch, data, None, severity, ctx.correlation, ctx.origin.replay,
     )  # fmt: skip
+
+
+def _few(states: dict[str, int] | None) -> dict[str, int] | None:
+    """Return the counts by state; PE has less than ten states, so this many are none."""
+    if not states or (len(states) <= STATES_MAX and all(len(state) <= STATE_LENGTH_MAX for state in states)):
+        return states
+    return {state[:STATE_LENGTH_MAX]: count for state, count in list(states.items())[:STATES_MAX]}
 
 
 def stamps(job: Job) -> dict[str, Any]:
@@ -212,9 +225,9 @@ def stamps(job: Job) -> dict[str, Any]:
     if duration is None and began is not None and ended is not None:
         duration = round(ended - began, 3)
     return {
-        "created_at": created,
-        "started_at": started,
-        "finished_at": finished,
+        "created_at": cut_field(created),
+        "started_at": cut_field(started),
+        "finished_at": cut_field(finished),
         "duration_s": duration,
         "queue_s": max(0.0, round(ran - began, 3)) if began is not None and ran is not None else None,
     }

@@ -10,7 +10,7 @@ from orchbridge.core import times
 from orchbridge.core.facts import Plan, PlanEvent
 from orchbridge.core.normalize.context import Context, Origin, description
 from orchbridge.core.records import ERROR, INFO, PLANS, WARN, Record
-from orchbridge.core.size import MESSAGE_ROOM, TEXT_ROOM, text_size
+from orchbridge.core.size import MESSAGE_ROOM, TEXT_ROOM, cut_field, text_size
 
 TERMINAL = frozenset({"success", "failure"})
 STEPS = {
@@ -29,9 +29,9 @@ def context(plan: Plan, origin: Origin, epoch: str, names: frozenset[str], secre
     told, hidden = description(plan.description, origin, secrets)
     about = {
         "id": plan.id,
-        "name": plan.name,
-        "environment": plan.environment,
-        "owner": {"id": plan.owner.id, "login": plan.owner.login},
+        "name": cut_field(plan.name),
+        "environment": cut_field(plan.environment),
+        "owner": {"id": cut_field(plan.owner.id), "login": cut_field(plan.owner.login)},
         "scheduled_job_id": plan.scheduled_id,
         "description": told,
     }
@@ -71,7 +71,7 @@ def _stamps(plan: Plan) -> dict[str, Any]:
     began, ended = times.seconds(plan.created), times.seconds(finished)
     if duration is None and began is not None and ended is not None:
         duration = round(ended - began, 3)
-    return {"created_at": plan.created, "finished_at": finished, "duration_s": duration}
+    return {"created_at": cut_field(plan.created), "finished_at": cut_field(finished), "duration_s": duration}
 
 
 def event_record(  # one event
@@ -84,7 +84,7 @@ def event_record(  # one event
     time, data = ctx.base(event.stamp, observed)
     paths: list[str] = []
     data["plan"] = ctx.about
-    data["pe_event"] = {"id": event.id, "type": event.type, "timestamp": event.stamp}
+    data["pe_event"] = {"id": event.id, "type": cut_field(event.type), "timestamp": cut_field(event.stamp)}
     data["step"] = None
     kind, severity = "plan.event.unrecognised.v1", WARN
     if event.type in STEPS:
