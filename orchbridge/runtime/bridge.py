@@ -41,6 +41,8 @@ async def _opened(feeds: Sequence[Feed], worker: Worker) -> bool:
     ids = [feed.stream.id for feed in feeds]
     losses = 0
     while not worker.stop.asked:
+        for id_ in ids:
+            worker.trail.begin(id_, "claim")
         try:
             async with worker.stop.cutting():
                 await worker.sink.open(ids)
@@ -50,7 +52,11 @@ async def _opened(feeds: Sequence[Feed], worker: Worker) -> bool:
             pause = backoff("sink", losses, longest_s=15.0)
             for id_ in ids:
                 worker.watch.stumbled(id_, loss, pause)
+                worker.trail.begin(id_, "rest", pause)
             await worker.stop.rest(pause)
+        finally:
+            for id_ in ids:
+                worker.trail.end(id_)
     return False
 
 

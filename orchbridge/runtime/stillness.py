@@ -25,11 +25,11 @@ class Stillness(NamedTuple):
     turns: int = -1
     still_s: float = 0.0
 
-    def after(self, turns: int, passed_s: float) -> Stillness:
+    def after(self, turns: int, passed_s: float, tick_s: float = TICK_S) -> Stillness:
         """Return what another look shows; a pause of the whole process counts as one short look."""
         if turns != self.turns:
             return Stillness(turns)
-        return Stillness(turns, self.still_s + min(passed_s, 2 * TICK_S))
+        return Stillness(turns, self.still_s + min(passed_s, 2 * tick_s))
 
 
 @contextlib.contextmanager
@@ -65,9 +65,10 @@ def guarding(trail: Trail, alarms: Alarms, blocked_s: float = BLOCKED_S) -> Iter
 
 def _guard(turns: Callable[[], int], blocked_s: float, ended: threading.Event, bark: Callable[[float], None]) -> None:
     seen, before, barked = Stillness(), time.monotonic(), False
-    while not ended.wait(min(TICK_S, blocked_s / 4)):
+    tick_s = min(TICK_S, blocked_s / 4)
+    while not ended.wait(tick_s):
         now = time.monotonic()
-        seen = seen.after(turns(), now - before)
+        seen = seen.after(turns(), now - before, tick_s)
         before = now
         if seen.still_s < blocked_s:
             barked = False

@@ -25,6 +25,7 @@ from orchbridge.core.inventory.stream import InventoryStream
 from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.ports import StreamId
 from orchbridge.core.questions import Inventory, JobEvents, JobsPage, Trouble
+from orchbridge.runtime.bridge import Feed, carry_all
 from orchbridge.runtime.heart import Hearts
 from orchbridge.runtime.stillness import Stillness
 from orchbridge.runtime.trail import Trail
@@ -332,6 +333,30 @@ def test_a_tail_that_hangs_elsewhere(where: str, monkeypatch: pytest.MonkeyPatch
             await asyncio.sleep(700.0)
             assert stage.kennel.kinds == ["task"]
             assert f"its {where} does not return" in stage.kennel.barks[0][0].reason
+
+    live(main())
+
+
+def test_a_sink_that_never_opens() -> None:
+    """While one that is away and says so is waited for, however long."""
+
+    class Closed(MemorySink):
+        async def open(self, streams: object) -> None:
+            if clock() > HOUR:
+                await asyncio.Event().wait()
+            await asyncio.sleep(30.0)
+            raise SinkLost("nobody there")
+
+    async def main() -> None:
+        store = MemoryStore()
+        stage = Watched(store, sink=Closed(store))
+        async with watching(stage.trail, KAFKA, stage.kennel, blocked_s=HOUR), asyncio.TaskGroup() as group:
+            group.create_task(carry_all([Feed(JobStream(settings("jobs")), Orchestrator(Server()))], stage.worker))
+            await asyncio.sleep(HOUR)
+            assert stage.kennel.barks == []
+            await asyncio.sleep(300.0)
+            assert stage.kennel.kinds == ["task"]
+            stage.stop.ask()
 
     live(main())
 
