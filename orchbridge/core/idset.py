@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import zlib
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
 from typing import final
@@ -49,6 +49,11 @@ class IdSet:
             return False
         at = bisect_left(self._ids, item)
         return at < len(self._ids) and self._ids[at] == item
+
+    def between(self, first: int, last: int | None) -> int:
+        """Return how many ids there are from `first` to `last`, both included; None = to the end."""
+        end = len(self._ids) if last is None else bisect_right(self._ids, last)
+        return max(0, end - bisect_left(self._ids, first))
 
     def __eq__(self, other: object) -> bool:
         return self._ids == other._ids if isinstance(other, IdSet) else NotImplemented

@@ -6,7 +6,7 @@ import pytest
 
 from orchbridge.core.facts import Job, Odd
 from orchbridge.core.jobs.stream import JobStream
-from orchbridge.core.questions import JobsPage, Page
+from orchbridge.core.questions import JobEvents, JobsPage, Page, Reply
 from tests.core.live import Life, settings
 from tests.core.server import Server, simple_job
 from tests.core.test_hostile_lists import altered, jobs_read, notices
@@ -71,3 +71,34 @@ def test_an_item_that_cannot_be_read_for_once_is_not_new_after_a_claim() -> None
     del server.answer  # type: ignore[attr-defined]
     life.until(140.0)
     assert len(life.store.ids) == len(set(life.store.ids))
+
+
+def test_events_of_another_job_with_the_same_id_are_not_told_before_the_list_was_asked() -> None:
+    server = Server([simple_job(id_, id_ * 100, begin=-50.0) for id_ in range(1, 4)])
+    server.jobs.append(simple_job(4, 400, begin=0.0))
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(2.5)
+    assert {"e1:job/4/event/400", "e1:job/4/event/401"} <= set(life.store.ids)
+    other = simple_job(4, 440, begin=-9.0)
+    server.jobs[3] = other
+    early = server.answer(JobEvents(4), life.now)
+    batch = life.stream.fold(life.state, [Reply(JobEvents(4), early, life.now, life.now)], life.now)
+    assert batch.records == ()
+    life.state = batch.state
+    life.until(30.0)
+    assert {id_ for id_ in life.store.ids if id_.startswith("e1:job/4/event/")} == {
+        "e1:job/4/event/400",
+        "e1:job/4/event/401",
+    }
+    assert sum(id_.startswith("e2:job/4/event/") for id_ in life.store.ids) == 5
+
+
+def test_a_server_that_lost_an_event_for_good_is_believed_in_the_end() -> None:
+    server = Server([simple_job(1, 100, begin=0.0)])
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(2.5)
+    assert "e1:job/1/event/100" in life.store.ids
+    del server.jobs[0].events[0]
+    life.until(40.0)
+    assert sum("/event/" in id_ for id_ in life.store.ids) == 5
+    assert notices(life) == []

@@ -16,9 +16,11 @@ from orchbridge.core.normalize.certificate import FINAL_EVENTS
 from orchbridge.core.normalize.context import Context
 from orchbridge.core.normalize.jobs import ENDED, NODE_EVENTS, event_record
 from orchbridge.core.normalize.quarantine import aside_record, unsaid, within
+from orchbridge.core.pace import backoff
 from orchbridge.core.questions import Item, JobEvents, Page, Reply
 from orchbridge.core.reading import PATIENCE, after
 
+DOUBTS_MAX = 4  # answers in a row without events that were there before
 FIELD_MAX = 1_000  # of what becomes part of ids and headers; a certname has at most 255 characters
 
 
@@ -31,6 +33,8 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
     events, odds = _sorted_out(page.items)
     delivered = track.memo.events
     fresh = delivered.fresh([event.id for event in events])
+    if fresh and not odds and _of_another(work, track, reply, page, events, set(fresh)):
+        return
     room = _room(work, events, set(fresh))
     partial = len(fresh) > room
     if partial:
@@ -38,7 +42,8 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
         rest = tuple(event for event in events if event.id > last)
         events = [event for event in events if event.id <= last]
         fresh = fresh[:room]
-        work.left.append(replace(reply, answer=replace(page, items=(*rest, *odds))))
+        asked = replace(reply.question, start=last + 1)  # what comes before it was heard
+        work.left.append(replace(reply, question=asked, answer=replace(page, items=(*rest, *odds))))
     track = _deliver(work, track, context, events, set(fresh))
     if not partial:
         track = _odd_ones(work, track, context, odds)
@@ -60,6 +65,26 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
         work.drop(track.id)
     else:
         work.put(next_sweep(track, work.now, work.settings.late_window_s))
+
+
+def _of_another(work: Work, track: Track, reply: Reply, page: Page, events: list[JobEvent], fresh: set[int]) -> bool:
+    """Whether to wait for the list before believing news without the events that came before.
+
+    Events do not vanish, so this may be another job that was given the id by a restored server, asked
+    about before the next list could tell. One of whose predecessor no event was delivered yet cannot
+    be told apart: until that list its events count as the predecessor's, and then come again as its own
+    in the new epoch. Where the list keeps to its word, the answer is believed in the end.
+    """
+    start = reply.question.start or 0 if isinstance(reply.question, JobEvents) else 0
+    known = sum(event.id >= start and event.id not in fresh for event in events)
+    if known >= track.memo.events.between(start, events[-1].id if page.cut else None):
+        return False
+    if track.failures + 1 >= DOUBTS_MAX:
+        return False
+    pause = backoff(f"{work.settings.name}/{track.id}", track.failures + 1)
+    work.walk = replace(work.walk, due=min(work.walk.due, work.now + pause / 2))
+    work.put(replace(track, failures=track.failures + 1, due=work.now + pause))
+    return True
 
 
 def _room(work: Work, events: list[JobEvent], fresh: set[int]) -> int:

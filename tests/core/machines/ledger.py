@@ -104,7 +104,7 @@ class Ledger(Store):
 
 def serial_of(data: dict[str, Any]) -> tuple[int, int]:
     """Return which job (of all that ever were) an event belongs to, and which event it is."""
-    job, _, event = str(data["message"]).removeprefix("#").partition(".")
+    job, event = str(data["message"]).removeprefix("#").split(".")[:2]
     return int(job), int(event)
 
 

@@ -1,0 +1,211 @@
+"""Plans under everything a server can do, and a worker that dies between any two steps."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from random import Random
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from orchbridge.core import times
+from orchbridge.core.facts import Owner, Plan, PlanEvent
+from orchbridge.core.plans.stream import PlanStream
+from orchbridge.core.questions import Answer, Page, PlanDetail, PlanEvents, PlanEventWhole, PlansPage, Question
+from tests.core.live import settings
+from tests.core.machines.budget import budget
+from tests.core.machines.carrier import Carrier
+from tests.core.machines.faults import PASSING, Faults
+from tests.core.machines.ledger import Ledger, Told
+from tests.core.server import MISSING
+
+BEGIN = 1_000_000.0
+delays = st.sampled_from([0.0, 0.0, 0.0, 1.5, 6.0, 20.0])
+picks, seeds = st.integers(0, 1_000), st.integers(0, 2**16)
+LONG = "x" * 2_000
+
+
+@dataclass
+class ModelPlan:
+    """A plan, and its events with when each shows."""
+
+    id: int
+    serial: int
+    created: float
+    visible: float
+    state: str = "running"
+    ended: float | None = None
+    events: list[tuple[float, PlanEvent]] = field(default_factory=list)
+
+    def fact(self) -> Plan:
+        ended = None if self.ended is None else times.text(self.ended)
+        made = times.text(self.created)
+        owner = Owner(f"o{self.serial % 3}", "ops")
+        return Plan(self.id, self.state, b"{}", "p", created=made, finished=ended, stamp=ended or made, owner=owner)
+
+
+class PlansMachine(RuleBasedStateMachine):
+    """A server of plans, a plans stream, and the memory it commits to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plans: dict[int, ModelPlan] = {}
+        self.last, self.last_event, self.serial = 0, 0, 0
+        self.backups: list[tuple[dict[int, ModelPlan], int, int]] = []
+        self.faults, self.random = Faults(), Random(0)
+        self.frozen: set[int] = set()
+        self.epoch = 0
+        self.base = 0
+        self.ledger = Ledger(name="prod/plans")
+        given = {"late_window_s": 40.0, "grace_s": 10.0, "poll_s": 2.0}
+        self.carrier = Carrier(PlanStream(settings("plans", **given)), self, self.ledger, BEGIN)
+
+    @property
+    def now(self) -> float:
+        return self.carrier.now
+
+    def answer(self, question: Question, now: float) -> Answer:
+        shown = {id_: plan for id_, plan in sorted(self.plans.items(), reverse=True) if now >= plan.visible}
+        match question:
+            case PlansPage(limit=limit, offset=offset):
+                if self.ledger.head is None:
+                    self.base = min(shown, default=0)
+                items = [plan.fact() for plan in shown.values()][offset : offset + limit]
+                answer: Answer = Page(tuple(items), total=len(shown))
+            case PlanDetail(plan=id_) if id_ in shown:
+                answer = shown[id_].fact()
+            case PlanEvents(plan=id_, start=start) if id_ in shown:
+                events = [event for at, event in shown[id_].events if at <= now and (event.id or 0) >= (start or 0)]
+                answer = Page(tuple(_short(event) for event in events))
+            case PlanEventWhole(plan=id_, event=event_id) if id_ in shown:
+                answer = next((event for _, event in shown[id_].events if event.id == event_id), MISSING)
+            case _:
+                answer = MISSING
+        return self.faults.change(question, answer, self.random)
+
+    def _event(self, plan: ModelPlan, type_: str, late: float, text: str = "") -> None:
+        self.last_event += 1
+        self.serial += 1
+        raw, stamp = b'{"serial":%d}' % self.serial, times.text(self.now)
+        message = f"#{plan.serial}.{self.serial}.{text}"
+        plan.events.append((self.now + late, PlanEvent(self.last_event, type_, raw, stamp, message=message)))
+
+    def _running(self, pick: int) -> ModelPlan | None:
+        plans = [plan for plan in self.plans.values() if plan.ended is None and plan.serial not in self.frozen]
+        return plans[pick % len(plans)] if plans else None
+
+    @initialize(before=st.integers(0, 3))
+    def begin(self, before: int) -> None:
+        for _ in range(before):
+            self.create(0, 0.0)
+
+    @rule(skip=st.sampled_from([0, 0, 1, 3]), hidden=delays)
+    def create(self, skip: int, hidden: float) -> None:
+        self.last += 1 + skip
+        self.serial += 1
+        self.plans[self.last] = ModelPlan(self.last, self.serial, self.now, self.now + hidden)
+
+    @rule(
+        pick=picks, kind=st.sampled_from(["task_start", "out_message", "apply_start"]), late=delays, long=st.booleans()
+    )
+    def goes_on(self, pick: int, kind: str, late: float, long: bool) -> None:
+        plan = self._running(pick)
+        if plan is not None:
+            self._event(plan, kind, late, LONG if long else "")
+
+    @rule(pick=picks, state=st.sampled_from(["success", "failure"]), late=delays)
+    def ends(self, pick: int, state: str, late: float) -> None:
+        plan = self._running(pick)
+        if plan is not None:
+            self._event(plan, "plan_finished" if state == "success" else "plan_failed", late)
+            plan.state, plan.ended = state, self.now
+
+    @rule(how=st.sampled_from(["oldest", "over", "everything"]))
+    def prune(self, how: str) -> None:
+        over = [id_ for id_, plan in sorted(self.plans.items()) if plan.ended is not None or how == "everything"]
+        for id_ in over[:1] if how == "oldest" else over:
+            del self.plans[id_]
+
+    @precondition(lambda self: self.backups)
+    @rule(pick=picks, others=st.integers(0, 3))
+    def restore(self, pick: int, others: int) -> None:
+        backup = self.backups[pick % len(self.backups)]
+        head = self.ledger.head
+        shown = [id_ for id_, plan in backup[0].items() if self.now >= plan.visible]
+        if head is None or not shown or max(shown) >= head.high or self.carrier.state.walk.suspect:
+            return  # not to be told from the server it was
+        self.backups = [one for one in self.backups if one[1] <= backup[1]]
+        self.carrier.now += 2.0
+        self.plans, self.last, self.last_event = deepcopy(backup)
+        self.frozen, self.epoch = {plan.serial for plan in self.plans.values()}, head.epoch
+        for _ in range(others):
+            self.create(0, 0.0)
+            self.frozen.add(self.serial)  # nothing tells its events from those of the one that had its id
+
+    @rule(seconds=st.sampled_from([0.0, 1.0, 1.0, 4.0, 15.0, 60.0]), seed=seeds)
+    def live(self, seconds: float, seed: int) -> None:
+        self.backups = [*self.backups[-4:], (deepcopy(self.plans), self.last, self.last_event)]
+        self.carrier.until(self.now + seconds, Random(seed))
+
+    @rule(seed=seeds, share=st.sampled_from([0.3, 1.0]), most=st.integers(1, 4), after=st.sampled_from([0.0, 0.4, 1.1]))
+    def step(self, seed: int, share: float, most: int, after: float) -> None:
+        random = Random(seed)
+        self.carrier.ask()
+        self.carrier.serve(random, share)
+        self.carrier.now += after
+        self.carrier.fold(random, most)
+
+    @rule(fates=st.lists(st.sampled_from(["ok", "refused", "answer_lost"]), min_size=1, max_size=3))
+    def fate(self, fates: list[str]) -> None:
+        self.carrier.fates = fates
+
+    @rule()
+    def crash(self) -> None:
+        self.carrier.claim()
+
+    @rule(
+        question=st.sampled_from(["PlansPage", "PlanDetail", "PlanEvents", "PlanEventWhole"]),
+        how=st.sampled_from([*PASSING, "absent", "torn", "repeated", "cut", "empty"]), times_=st.integers(1, 3),
+    )  # fmt: skip
+    def sicken(self, question: str, how: str, times_: int) -> None:
+        self.faults.at_work[question] = (how, times_)
+
+    @invariant()
+    def of_one_history(self) -> None:
+        head = self.ledger.head
+        if self.frozen and head is not None and head.epoch > self.epoch:
+            self.frozen = set()
+        for (epoch, id_), told in self.ledger.told.items():
+            assert len(told.serials) <= 1, f"e{epoch}:plan/{id_} mixes {told.serials}"
+
+    def teardown(self) -> None:
+        self.faults.at_work.clear()
+        self.carrier.fates = []
+        self.carrier.until(self.now + 200.0, Random(1), step=2.0)
+        self.of_one_history()
+        for plan in self.plans.values():
+            parts = {key: told for key, told in self.ledger.told.items() if key[1] == plan.id}
+            assert plan.id < self.base or any(_whole(plan, told) for told in parts.values()), f"{plan} in {parts}"
+        walk, running = self.carrier.state.walk, {id_ for id_, plan in self.plans.items() if plan.ended is None}
+        assert walk.trusted
+        assert not walk.todo
+        assert not walk.gaps
+        left = set(self.carrier.state.tracks)
+        assert left <= running, f"still tracked: {left - running}"
+        asked = [question for question in self.carrier.tick if isinstance(question, PlanEvents)]
+        assert len(asked) <= len(running) + 1, f"unkind: {asked}"
+
+
+def _short(event: PlanEvent) -> PlanEvent:
+    return PlanEvent(event.id, event.type, event.raw, event.stamp, message=event.message and event.message[:1024])
+
+
+def _whole(plan: ModelPlan, told: Told) -> bool:
+    serials = {event.id for _, event in plan.events}
+    states = ["running"] if plan.ended is None else ["running", plan.state]
+    return set(told.events) == serials and told.serials <= {plan.serial} and told.states == states
+
+
+TestPlans = PlansMachine.TestCase
+TestPlans.settings = budget(120, 40)
