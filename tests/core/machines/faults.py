@@ -51,7 +51,13 @@ def empty(page: Page, random: Random) -> Page:
     return replace(page, items=(), total=random.choice((0, None)))
 
 
+def behind(page: Page, random: Random) -> Page:
+    """The newest are not there yet."""
+    return replace(page, items=page.items[random.randint(1, 2) :])
+
+
 PAGES: dict[str, Callable[[Page, Random], Page]] = {"torn": torn, "repeated": repeated, "cut": cut, "empty": empty}
+ONCE: dict[str, Callable[[Page, Random], Page]] = {"behind": behind}
 
 
 @dataclass
@@ -73,4 +79,4 @@ class Faults:
         self.at_work[name] = (how, times - 1)
         if how in TROUBLES:
             return TROUBLES[how]
-        return PAGES[how](answer, random) if isinstance(answer, Page) else answer
+        return (PAGES | ONCE)[how](answer, random) if isinstance(answer, Page) else answer

@@ -35,7 +35,8 @@ class JobsMachine(RuleBasedStateMachine):
         self.excused: set[int] = set()
         self.frozen: set[int] = set()
         self.begun = False
-        self.sick = self.late_start = False
+        self.sick = self.late_start = self.behind = self.bounded = False
+        self.restores = 0
         self.base = 0
         self.first: set[int] = set()
         self.carrier: Carrier
@@ -77,14 +78,18 @@ class JobsMachine(RuleBasedStateMachine):
         jobs = [job for job in self.server.jobs if (over is None or job.over is over) and job.serial not in self.frozen]  # type: ignore[attr-defined]
         return jobs[pick % len(jobs)] if jobs else None  # type: ignore[return-value]
 
-    @rule(nodes=st.integers(0, 3), skip=st.sampled_from([0, 0, 0, 1, 3]), hidden=delays)
+    @rule(
+        nodes=st.integers(0, 3),
+        skip=st.sampled_from([0, 0, 0, 1, 3]),
+        hidden=st.sampled_from([0.0, 0.0, 1.5, 6.0, 20.0, 50.0]),
+    )
     def create(self, nodes: int, skip: int, hidden: float) -> None:
         self.server.create(self.now, nodes=nodes, skip=skip, hidden=hidden)
 
-    @rule(count=st.sampled_from([2, 5, 40]))
+    @rule(count=st.sampled_from([2, 5, 70]))
     def burst(self, count: int) -> None:
         for _ in range(count):
-            self._whole(self.now, nodes=1)
+            self._whole(self.now, nodes=count < 70)
 
     @rule(pick=picks, node=picks, end=st.sampled_from(ENDS), late=delays)
     def node_moves(self, pick: int, node: int, end: str, late: float) -> None:
@@ -124,7 +129,7 @@ class JobsMachine(RuleBasedStateMachine):
                     self.server.event(job, self.now, "node_running", name)
                 self.server.event(job, self.now, "node_finished", name, late)
         if last:
-            self.server.event(job, self.now, last, None, late if whole else 0.0)
+            self.server.event(job, self.now, last)  # before the ends of nodes that show late
         self.server.enter(job, self.now, state)
 
     # What is taken back
@@ -159,6 +164,8 @@ class JobsMachine(RuleBasedStateMachine):
         self.server.restore(backup)
         self.frozen = {job.serial for job in self.server.jobs}  # type: ignore[attr-defined]
         self.epoch = head.epoch
+        self.restores += 1
+        self.server.faults.at_work.pop("JobsPage", None)
         for _ in range(others):
             self.server.create(self.now, nodes=nodes)
 
@@ -194,9 +201,16 @@ class JobsMachine(RuleBasedStateMachine):
         self.server.faults.at_work[question] = (how, times)
         self.sick = True
 
+    @precondition(lambda self: not self.behind)
+    @rule()
+    def fall_behind(self) -> None:
+        """One list lacks the newest jobs, as from a replica; twice in a row nobody could know better."""
+        self.server.faults.at_work["JobsPage"] = ("behind", 1)
+        self.behind = True
+
     @rule(limit=st.sampled_from([None, 10, 25]), form=st.sampled_from(["clamped", "refused"]), no_offset=st.booleans())
     def bound(self, limit: int | None, form: str, no_offset: bool) -> None:
-        faults = self.server.faults
+        faults, self.bounded = self.server.faults, True
         faults.limit, faults.limit_form, faults.no_offset = limit, form, no_offset and limit is None
 
     # What must be true
@@ -218,6 +232,20 @@ class JobsMachine(RuleBasedStateMachine):
             assert len(told.serials) <= 1, f"e{epoch}:job/{id_} mixes {told.serials}"
             for certificate in told.certificates[-1:]:
                 self._true(epoch, id_, told, certificate)
+
+    @invariant()
+    def nothing_is_hasty(self) -> None:
+        """No new epoch of a server that is the same, and no gap where a job was only slow to show."""
+        head = self.ledger.head
+        assert head is None or head.epoch - 1 <= self.restores, "an epoch for nothing"
+        if self.sick:
+            return
+        gaps = {
+            notice["subject"] for notice in self.ledger.notices("gap") if head and notice["epoch"] == head.epoch_name
+        }
+        for job in self.server.jobs:
+            slow = (job.visible or 0.0) - job.created
+            assert slow > 20.0 or f"{job.id}-{job.id}" not in gaps or self.restores, f"job {job.id} was only slow"
 
     def _true(self, epoch: int, id_: int, told: Told, certificate: dict[str, object]) -> None:
         if not certificate["complete"] or not told.serials:
@@ -242,11 +270,17 @@ class JobsMachine(RuleBasedStateMachine):
     def _everything_is_told(self) -> None:
         for job in self.server.jobs:
             # A job below all that the first list showed can only be found while one page shows it.
-            if job.serial in self.excused or job.id < self.base:  # type: ignore[attr-defined]
+            if job.serial in self.excused or job.id < self.base or self._out_of_sight(job):  # type: ignore[attr-defined]
                 continue
             parts = {key: told for key, told in self.ledger.told.items() if key[1] == job.id}
             whole = [epoch for (epoch, _), told in parts.items() if _whole(job, told, sick=self.sick)]  # type: ignore[arg-type]
             assert whole, f"job {job} is not whole in {parts}"
+
+    def _out_of_sight(self, job: ModelJob) -> bool:
+        """Whether a job became visible after the patience with its gap, and below what lists show by then."""
+        newer = sum(other.id > job.id for other in self.server.jobs)
+        gaps = {notice["subject"] for notice in self.ledger.notices("gap")}
+        return f"{job.id}-{job.id}" in gaps and (self.bounded or newer >= 25)
 
     def _nothing_is_left(self) -> None:
         walk, open_ = self.carrier.state.walk, {job.id for job in self.server.jobs if not job.over}  # type: ignore[attr-defined]
