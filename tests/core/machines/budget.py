@@ -8,6 +8,10 @@ DEEP = 40  # times as many examples
 
 
 def budget(examples: int, steps: int) -> settings:
-    """Return settings for a machine: so many examples of so many steps, more of them under `deep`."""
+    """Return settings for a machine: the same so many examples each time; under `deep` more, and others each time."""
     deep = settings.get_current_profile_name() == "deep"
-    return settings(max_examples=examples * (DEEP if deep else 1), stateful_step_count=steps * (2 if deep else 1))
+    return settings(
+        max_examples=examples * (DEEP if deep else 1),
+        stateful_step_count=steps * (2 if deep else 1),
+        derandomize=not deep,
+    )
