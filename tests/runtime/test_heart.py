@@ -84,7 +84,8 @@ def test_a_heartbeat_makes_no_lap() -> None:
 
     async def main() -> None:
         stage = Stage(hearts=HEARTS)
-        api = Orchestrator(Server(trouble={JobsPage: Trouble("server", "500", status=500)}))
+        trouble = {JobsPage: Trouble("server", "500", status=500)}
+        api = Orchestrator(Server(trouble=trouble), seconds=WAIT_S)  # comes in the moment a heartbeat goes out alone
         laps: list[Batch] = []
         lapped = stage.watch.lapped
         stage.watch.lapped = lambda stream, batch, now: (laps.append(batch), lapped(stream, batch, now))[1]  # type: ignore[method-assign]
