@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 from rich.console import Console
@@ -48,13 +48,6 @@ async def forget(sink: Sink, stream: StreamId) -> None:
     async with sink.claim(stream) as lane:
         keys = [document.key async for document in lane.recall()]
         await lane.commit(Batch((), dict.fromkeys(keys), None))
-
-
-async def reduce(sink: Sink, stream: StreamId, tracked: Sequence[str]) -> None:
-    """Forget what is remembered beside the head."""
-    if tracked:
-        async with sink.claim(stream) as lane:
-            await lane.commit(Batch((), dict.fromkeys(tracked), None))
 
 
 async def carry(

@@ -69,7 +69,7 @@ def replay(
     not touched, and keep most of the request budget.
 
     \b
-    Once more for a new consumer, or into another cluster's mirror:
+    Once more, for a consumer that lost them:
         orchbridge replay -c bridge.toml --jobs 350..400 --to replayed.{source}
     Look first:
         orchbridge replay -c bridge.toml --since 3d --to replayed.{source} --dry-run
