@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(180)
 
 HISTORY = "backlog:jobs=24,events=6"
 FACTS = {"jobs", "job-events", "plans"}
-MOMENTARY = {"pe", "node_states"}  # what a state record shows of its job at that time
+MOMENTARY = {"pe", "node_states", "child_jobs"}  # what a state record shows of its job or plan at that time
 
 
 @pytest.fixture(params=["jsonl", pytest.param("kafka", marks=pytest.mark.kafka)])
