@@ -42,7 +42,7 @@ def _some(faults: Mapping[str, Fault], *names: str) -> tuple[Fault, ...]:
 
 _KAFKA = (*WIRE["kafka"].values(), *COMMIT.values(), *COMMIT.values())
 _SOURCE = (*KNOBS.values(), *(2 * tuple(LEVERS.values())))
-_RUSH = "rush"
+_RUSH = "rush:jobs=420,rate=5.5"
 
 _ALL = (
     Course(
@@ -83,7 +83,8 @@ _ALL = (
             Hand(_KAFKA, (3.0, 9.0)),
             Hand(tuple(WIRE["source"].values()), (3.0, 9.0)),
             Hand(_SOURCE, (3.0, 9.0)),
-        ), 75.0,
+            Hand(tuple(RESTORE.values()), (30.0, 70.0)),
+        ), 80.0,
     ),
     Course(
         "cluster", "three brokers, every record on all of them; leaders and coordinators killed in turn",

@@ -47,9 +47,7 @@ async def end(stage: Stage, house: House, chance: Random) -> None:
     """SIGTERM: the batch is finished, the streams are let go; then a new life."""
     worker = chance.choice(house.workers)
     ended, streams = time.monotonic(), house.carried_by(worker)
-    code = await worker.end()
-    if code not in {0, 75}:
-        stage.complaints.append(f"{worker.out.name}: ended with {code}")
+    stage.complain(await worker.end())
     await _taken_over(stage, house, worker, streams, ended, "handover")
     worker.start()
 
@@ -70,7 +68,7 @@ async def _frozen(stage: Stage, house: House, worker: Worker, seconds: float) ->
     frozen, streams = time.monotonic(), house.carried_by(worker)
     worker.freeze()
     if seconds > 10.0:
-        await _taken_over(stage, house, worker, streams, frozen, limit_s=seconds)
+        await _taken_over(stage, house, worker, streams, frozen, "takeover-frozen", seconds)
     await asyncio.sleep(max(0.0, frozen + seconds - time.monotonic()))
     worker.thaw()
 
@@ -84,7 +82,7 @@ async def _taken_over(
         took = await house.claimed(streams, since, limit_s)
         if took is not None:
             stage.times[what].append(took)
-        elif what == "takeover" and limit_s == CLAIM_S:
+        elif limit_s == CLAIM_S:
             stage.complaints.append(f"{house.name}: {sorted(streams)} were not taken over within {limit_s:.0f} s")
 
 

@@ -39,6 +39,7 @@ format = "json"
 """
 STREAMS = ("prod/jobs", "prod/plans", "prod/inventory")
 LOOK_S = 0.05
+OBEYED, CUT = 0, 75
 
 
 class Worker:
@@ -47,6 +48,7 @@ class Worker:
     def __init__(self, config: Path, out: Path) -> None:
         self.out = out
         self.frozen = False
+        self.up = False  # this life of it has said that it began
         self.lives = 0
         self._config = config
         self._program: Program | None = None
@@ -69,6 +71,7 @@ class Worker:
     def start(self) -> None:
         assert not self.alive
         self.lives += 1
+        self.up = False
         self._program = Program(self.out, "run", "-c", str(self._config))
 
     def kill(self) -> None:
@@ -77,17 +80,20 @@ class Worker:
             self._program.kill()
         self._program, self.frozen = None, False
 
-    async def end(self, limit_s: float = 20.0) -> int:
-        """SIGTERM; return the exit code, -1 where it did not end in time."""
+    async def end(self, limit_s: float = 20.0) -> str:
+        """SIGTERM; return what is wrong about how it ended: nothing where it obeyed in time."""
         assert self._program is not None
-        process, self._program = self._program.process, None
+        process, self._program, up = self._program.process, None, self.up
         process.send_signal(signal.SIGTERM)
         try:
-            return await asyncio.to_thread(process.wait, limit_s)
+            code = await asyncio.to_thread(process.wait, limit_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            return -1
+            return f"{self.out.name}: did not end within {limit_s:.0f} s"
+        if code in {OBEYED, CUT} or (code == -signal.SIGTERM and not up):  # Python itself was still starting
+            return ""
+        return f"{self.out.name}: ended with {code} when asked to"
 
     def freeze(self) -> None:
         """SIGSTOP: its connections stay open, and nothing else of it is there."""
@@ -134,6 +140,8 @@ class House:
         for number, worker in enumerate(self.workers):
             for line in worker.news():
                 match line.get("event"):
+                    case "bridge.started":
+                        worker.up = True
                     case "stream.claimed" if line["stream"] in STREAMS:
                         self.claims[str(line["stream"])] = (number, time.monotonic())
                     case "stream.parked":

@@ -122,6 +122,5 @@ async def ended(stage: Stage) -> None:
         if worker.died_by_itself:
             stage.complaints.append(f"{worker.out.name}: a worker ended by itself")
     alive = [worker for worker in workers if worker.alive]
-    for worker, code in zip(alive, await asyncio.gather(*(worker.end() for worker in alive)), strict=True):
-        if code:
-            stage.complaints.append(f"{worker.out.name}: ended with {code} when asked to")
+    for complaint in await asyncio.gather(*(worker.end() for worker in alive)):
+        stage.complain(complaint)

@@ -76,6 +76,11 @@ class Stage:
     def truth(self) -> list[dict[str, Any]]:
         return facts(self.folder / "truth.log")
 
+    def complain(self, words: str) -> None:
+        """Note what should not have happened, if anything did."""
+        if words:
+            self.complaints.append(words)
+
     @contextmanager
     def noting(self, name: str, house: House | None = None) -> Iterator[Noted]:
         """Note a fault, unless there was no occasion for it; it ends where the block does, however that ends."""

@@ -131,7 +131,8 @@ def _takeovers(chaos: Sequence[Line]) -> str:
             times[name] += values
     told = {
         "restart": "alone: from SIGKILL until the next life has claimed every stream",
-        "takeover": "with others: from SIGKILL or SIGSTOP until another worker has claimed all its streams",
+        "takeover": "with others: from SIGKILL until another worker has claimed all its streams",
+        "takeover-frozen": "with others: from SIGSTOP until another worker has claimed all its streams",
         "handover": "with others: from SIGTERM until another worker has claimed all its streams",
     }
     rows = [
