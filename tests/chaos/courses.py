@@ -47,7 +47,7 @@ _RUSH = "rush:jobs=420,rate=5.5"
 _ALL = (
     Course(
         "kills", "one bridge a house, killed again and again",
-        Setting(LIVELY, houses=4), (Hand(_some(BRIDGE, "kill"), (0.2, 2.0), each=True),), 60.0,
+        Setting(LIVELY, houses=6), (Hand(_some(BRIDGE, "kill"), (0.2, 2.0), each=True),), 60.0,
     ),
     Course(
         "brokers", "the broker killed, restarted, frozen",

@@ -18,6 +18,7 @@ from tests.chaos.verdict import Delays, Finding, delays, found
 BEGIN_S = 90.0
 SETTLE_S = 150.0
 MARGIN_S = 1.0
+OVER_S = 600.0  # a run that takes so much longer than its faults hangs: its folder tells why
 
 
 @dataclass
@@ -42,7 +43,7 @@ async def run(course: Course, seed: int, seconds: float, folder: Path) -> Outcom
     """Run a course; faults begin for so many seconds, then everything is put right and judged."""
     begun = time.monotonic()
     name = f"{course.name}-{seed}-"
-    async with staged(course.setting, folder, seed, name) as stage:
+    async with asyncio.timeout(seconds + OVER_S), staged(course.setting, folder, seed, name) as stage:
         for house in stage.houses:
             if await house.claimed(set(STREAMS), 0.0, BEGIN_S) is None:
                 raise RuntimeError(f"{house.name} never began: see {house.workers[0].out}")
