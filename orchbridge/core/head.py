@@ -75,6 +75,7 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     gaps     ids below `high` that were never visible and are not yet declared empty
     anchors  the newest ids seen, to recognise the same history again
     seeded   inventory: the first snapshot is whole
+    forgotten  inventory: the highest revision of a document that was forgotten; later ones begin above it
     odd      names of the items of the list that were set aside
     eras     the restores so far, oldest first
     handed   what was finished before the first listing was left to a backfill, be it nothing
@@ -90,6 +91,7 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     gaps: tuple[int, ...] = ()
     anchors: tuple[Anchor, ...] = ()
     seeded: bool = False
+    forgotten: int = 0
     odd: tuple[str, ...] = ()
     eras: tuple[Era, ...] = ()
     handed: bool = False

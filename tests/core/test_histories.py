@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchbridge.core.facts import Job, Odd
+from orchbridge.core.facts import Connection, Job, Odd
+from orchbridge.core.inventory.stream import InventoryStream
 from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.questions import JobEvents, JobsPage, Page, Reply
 from tests.core.live import Life, settings
@@ -102,3 +103,30 @@ def test_a_server_that_lost_an_event_for_good_is_believed_in_the_end() -> None:
     life.until(40.0)
     assert sum("/event/" in id_ for id_ in life.store.ids) == 5
     assert notices(life) == []
+
+
+def test_a_forgotten_node_that_comes_back_gets_ids_of_its_own() -> None:
+    session = "2026-01-01T00:00:00Z"
+    server = Server(inventory={name: Connection(name, True, "b1", session) for name in ("a.test", "b.test")})
+    life = Life(InventoryStream(settings("inventory", poll_s=5.0, forget_after_s=120.0)), server, now=1_800_000_000.0)
+    for since in (session, session, "2027-02-01T00:00:00Z", None, None, session):
+        server.inventory["a.test"] = Connection("a.test", True, "b1", since)
+        life.until(life.now + 20.0)
+        life.claim()
+        server.inventory["a.test"] = Connection("a.test", False)
+        life.until(life.now + 200.0, step=5.0)
+        assert "a.test" not in life.state.nodes
+        life.claim()
+    assert len(life.store.ids) == len(set(life.store.ids))
+    documents = [int(id_.rpartition("/")[2]) for id_ in life.store.ids if "a.test/document/" in id_]
+    assert documents == sorted(documents)
+
+
+def test_an_older_session_that_shows_again_gets_an_id_of_its_own() -> None:
+    first, second = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
+    server = Server(inventory={name: Connection(name, True, "b1", first) for name in ("a.test", "b.test")})
+    life = Life(InventoryStream(settings("inventory", poll_s=5.0)), server, now=1_800_000_000.0)
+    for since in (first, second, None, first, None, second, None, first, None, None):
+        server.inventory["a.test"] = Connection("a.test", since is not None, "b1", since)
+        life.until(life.now + 30.0)
+    assert len(life.store.ids) == len(set(life.store.ids))

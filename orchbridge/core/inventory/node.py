@@ -19,6 +19,7 @@ class Node(msgspec.Struct, frozen=True, gc=False):
     changed  when `connected` last changed as far as we know (Unix seconds)
     returns  how often this very session went and came back, so that ids stay unique
     flaps    when it was lost within the last day (Unix seconds)
+    newest   the newest session told of, where an older one showed again
     """
 
     connected: bool
@@ -28,6 +29,7 @@ class Node(msgspec.Struct, frozen=True, gc=False):
     revision: int
     returns: int = 0
     flaps: tuple[float, ...] = ()
+    newest: str | None = None
 
 
 class _Document(msgspec.Struct):
@@ -38,6 +40,7 @@ class _Document(msgspec.Struct):
     revision: int = 1
     session_returns: int = 0
     lost_at: tuple[str, ...] = ()
+    newest_session: str | None = None
 
 
 _DECODER = msgspec.json.Decoder(_Document)
@@ -45,7 +48,7 @@ _DECODER = msgspec.json.Decoder(_Document)
 
 def document(name: str, node: Node, now: float) -> dict[str, Any]:
     """Return the fields of `node.document` (event-formats 8) that describe the node."""
-    return {
+    told: dict[str, Any] = {
         "node": name,
         "connected": node.connected,
         "broker": node.broker,
@@ -56,6 +59,7 @@ def document(name: str, node: Node, now: float) -> dict[str, Any]:
         "session_returns": node.returns,
         "lost_at": [times.text(at) for at in node.flaps],
     }
+    return told if node.newest is None else told | {"newest_session": node.newest}
 
 
 def from_document(data: bytes, brokers: dict[str, str]) -> Node:
@@ -64,7 +68,10 @@ def from_document(data: bytes, brokers: dict[str, str]) -> Node:
     broker = None if found.broker is None else brokers.setdefault(found.broker, found.broker)
     changed = times.seconds(found.changed_at) or 0.0
     flaps = tuple(at for at in map(times.seconds, found.lost_at) if at is not None)
-    return Node(found.connected, broker, found.connected_at, changed, found.revision, found.session_returns, flaps)
+    return Node(
+        found.connected, broker, found.connected_at, changed, found.revision, found.session_returns, flaps,
+        found.newest_session,
+    )  # fmt: skip
 
 
 def recent_flaps(node: Node, now: float) -> tuple[float, ...]:

@@ -96,20 +96,29 @@ class Work:
             broker = row.broker if row.broker is not None else before.broker
             if (since == before.since and broker == before.broker) or _earlier(since, before.since):
                 return
-            returns = before.returns + 1 if since == before.since else 0  # moves of one session keep apart by this
-            node = replace(before, broker=broker, since=since, revision=before.revision + 1, returns=returns)
+            returns, newest = _told_apart(before, since)
+            revision = before.revision + 1
+            node = replace(before, broker=broker, since=since, revision=revision, returns=returns, newest=newest)
         elif before is not None:
-            again = row.since is not None and row.since == before.since
+            returns, newest = _told_apart(before, row.since)
             node = replace(
                 before, connected=True, broker=row.broker, since=row.since, changed=self.now,
-                revision=before.revision + 1, returns=before.returns + 1 if again else 0,
+                revision=before.revision + 1, returns=returns, newest=newest,
             )  # fmt: skip
         else:
-            node = Node(True, row.broker, row.since, times.seconds(row.since) or self.now, 1)
+            node = self._new(row)
         if before is not None or self.state.head.seeded:
             epoch = self.state.head.epoch_name
             self.records.append(records.connected(self.settings.origin, epoch, row.name, node, before, self.observed))
         self._set(row.name, node)
+
+    def _new(self, row: Connection) -> Node:
+        """Return a node that is not remembered. It may have been forgotten: its ids begin above those it had."""
+        forgotten = self.state.head.forgotten
+        began = times.seconds(row.since)
+        old = began is None or self.now - began >= self.settings.forget_after_s  # may be told of already
+        returns = forgotten if old and row.since is not None else 0
+        return Node(True, row.broker, row.since, began or self.now, forgotten + 1, returns)
 
     def absent(self, name: str, polls: int) -> None:
         """Take in that a node is gone, confirmed by so many polls."""
@@ -131,16 +140,31 @@ class Work:
         self.records.append(records.removed(origin, epoch, name, node, self.observed))
         self.records.append(records.node_forgotten(origin, epoch, name, node, self.observed))
         self._set(name, None)
+        head = self.state.head
+        if node.revision + 1 > head.forgotten:
+            self.state = replace(self.state, head=replace(head, forgotten=node.revision + 1), dirty=True)
 
     def batch(self) -> Batch:
         """Return the batch; the head travels with it when it changed."""
         state, documents = self.state, dict[str, bytes | None]()
         if self._nodes is not None:
             state = replace(state, nodes=self._nodes)
-        if state.dirty and state.listed_at:
+        if state.dirty and (state.listed_at or self.records):
             documents[self.settings.name] = heads.encode(state.head)
             state = replace(state, dirty=False)
         return Batch(tuple(self.records), documents, state, tuple(self.left), tuple(self.troubles))
+
+
+def _told_apart(before: Node, since: str | None) -> tuple[int, str | None]:
+    """Return `returns` and `newest` of a node in session `since`, so that none of its news has an id twice."""
+    if since == before.since:
+        return (0 if since is None else before.returns + 1), before.newest
+    known = before.newest or before.since
+    if since is None:
+        return 0, known
+    if known is not None and (since == known or _earlier(since, known)):
+        return before.revision, known  # it may have been told of long ago
+    return 0, None
 
 
 def _earlier(since: str | None, known: str | None) -> bool:

@@ -35,9 +35,10 @@ def _change(origin: Origin, epoch: str, name: str, kind: str, suffix: str, time:
 
 
 def _session(node: Node) -> str:
-    """Name a session by its start; `/2` and on where the very same one came back."""
-    began = node.since or "unknown"
-    return f"{began}/{node.returns + 1}" if node.returns else began
+    """Name a session by its start, `/2` and on where the very same one came back; one without by its document."""
+    if not node.since:
+        return f"unknown-{node.revision}"
+    return f"{node.since}/{node.returns + 1}" if node.returns else node.since
 
 
 def connected(origin: Origin, epoch: str, name: str, node: Node, before: Node | None, observed: str) -> Record:
@@ -65,8 +66,7 @@ def disconnected(
         "confirmed_by": polls,
         "inventory_age_s": round(age_s, 3),
     }
-    session = _session(before) if before.since else f"unknown-{before.revision}"
-    return _change(origin, epoch, name, "disconnected", f"down-after/{session}", observed, data)
+    return _change(origin, epoch, name, "disconnected", f"down-after/{_session(before)}", observed, data)
 
 
 def removed(origin: Origin, epoch: str, name: str, before: Node, observed: str) -> Record:

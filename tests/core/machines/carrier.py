@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Protocol
 
-from orchbridge.core.ports import Stream
-from orchbridge.core.questions import Answer, Inventory, JobsPage, PlansPage, Question, Reply, subject
+from orchbridge.core.ports import Finite, Stream
+from orchbridge.core.questions import (
+    Answer,
+    BrokerStatus,
+    Inventory,
+    InventoryOf,
+    JobEvents,
+    JobsPage,
+    PlanEvents,
+    PlansPage,
+    Question,
+    Reply,
+    subject,
+)
+from orchbridge.sinks.needs import of_stream
 from tests.core.machines.ledger import Ledger
 
-LISTS = JobsPage | PlansPage | Inventory
+COUNTED = JobsPage | PlansPage | Inventory | JobEvents | PlanEvents | InventoryOf | BrokerStatus
 LAPS_MAX = 60  # within one moment; more than that is asking for ever
 
 
@@ -20,7 +34,11 @@ class Source(Protocol):
 
 
 class Carrier:
-    """One owner of a stream at a time. A fate is ok, refused (crash before the commit) or answer_lost (after it)."""
+    """One owner of a stream at a time. A fate is ok, refused (crash before the commit) or answer_lost (after it).
+
+    `most` tells how many lists and events a tick may ask for, None where that is not judged; `heard` is what was
+    answered and folded since the claim.
+    """
 
     def __init__(self, stream: Stream, source: Source, ledger: Ledger, now: float) -> None:
         self.stream, self.source, self.ledger, self.now = stream, source, ledger, now
@@ -30,6 +48,8 @@ class Carrier:
         self.arrived: list[Reply] = []
         self.fates: list[str] = []
         self.tick: list[Question] = []
+        self.heard: set[tuple[str, object]] = set()
+        self.most: Callable[[], int | None] = lambda: None
         self.claim()
 
     def claim(self) -> None:
@@ -37,10 +57,12 @@ class Carrier:
         self.claims += 1
         recall = self.stream.recall(f"w{self.claims}")
         for document in self.ledger.recalled():
-            recall.learn(document)
+            if document.place != "cursor" or of_stream(self.stream.id, document.key):
+                recall.learn(document)
         self.state = recall.state()
         self.under_way.clear()
         self.arrived.clear()
+        self.heard.clear()
 
     def ask(self) -> int:
         """Send off what is not under way yet; return how many questions those were."""
@@ -48,8 +70,6 @@ class Carrier:
         fresh = {subject(q): q for q in reversed(asked) if subject(q) not in self.under_way}
         for about, question in fresh.items():
             self.under_way[about] = (question, self.now)
-            if isinstance(question, LISTS) and not getattr(question, "offset", 0):
-                self.tick = []
             self.tick.append(question)
         return len(fresh)
 
@@ -69,6 +89,7 @@ class Carrier:
             most -= len(replies)
             for reply in replies:
                 self.under_way.pop(subject(reply.question), None)
+                self.heard.add(subject(reply.question))
             while replies:
                 batch = self.stream.fold(self.state, replies, self.now)
                 if not batch.empty:
@@ -88,16 +109,32 @@ class Carrier:
         return bool(asked)
 
     def moment(self, random: Random) -> None:
-        """Lap until nothing more is to be asked now."""
+        """Lap until nothing more is to be asked now; that is a tick."""
+        if isinstance(self.stream, Finite) and self.stream.waits(self.state):
+            self.claim()
+        most, claims = self.most(), self.claims
+        self.tick = []
         for _ in range(LAPS_MAX):
             if not self.lap(random):
+                asked = [question for question in self.tick if isinstance(question, COUNTED)]
+                kind = most is None or claims != self.claims or len(asked) <= most
+                assert kind, f"unkind: {len(asked)} where {most} would do: {asked}"
                 return
         raise AssertionError(f"asks for ever at {self.now}: {self.stream.ask(self.state, self.now)}")
 
     def until(self, end: float, random: Random, step: float = 0.25) -> None:
         """Live on until `end`."""
-        while True:
-            self.moment(random)
-            if self.now >= end:
-                return
-            self.now = min(end, self.now + max(step, self.stream.due(self.state, self.now)))
+        together([self], end, random, step)
+
+
+def together(carriers: Sequence[Carrier], end: float, random: Random, step: float = 0.25) -> None:
+    """Let several live on until `end`, side by side."""
+    while True:
+        for carrier in carriers:
+            carrier.moment(random)
+        now = carriers[0].now
+        if now >= end:
+            return
+        due = min(carrier.stream.due(carrier.state, now) for carrier in carriers[:1])
+        for carrier in carriers:
+            carrier.now = min(end, now + max(step, due))

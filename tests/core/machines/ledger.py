@@ -28,6 +28,7 @@ class Told:
     states: list[str] = field(default_factory=list)
     ended: set[str] = field(default_factory=set)
     certificates: list[dict[str, Any]] = field(default_factory=list)
+    counted: list[frozenset[int]] = field(default_factory=list)  # the events told when each of them came
     serials: set[int] = field(default_factory=set)
 
 
@@ -119,3 +120,4 @@ def _certified(told: Told, record: Record) -> None:
     assert data["revision"] == len(told.certificates) + 1, f"{record.id} is no next revision"
     assert told.states or not data["complete"], f"{record.id} comes before any state"
     told.certificates.append(data)
+    told.counted.append(frozenset(told.events))
