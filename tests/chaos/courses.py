@@ -52,7 +52,7 @@ _ALL = (
     Course(
         "brokers", "the broker killed, restarted, frozen",
         Setting(LIVELY, houses=2),
-        (Hand((*_some(BROKER, "broker-kill"), *BROKER.values()), (1.0, 4.0)),), 90.0,
+        (Hand((*_some(BROKER, "broker-kill") * 3, *BROKER.values()), (1.0, 4.0)),), 90.0,
     ),
     Course(
         "cuts", "connections on both sides, in every way they can go wrong",

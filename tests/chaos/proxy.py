@@ -11,6 +11,7 @@ from tests.chaos.frames import END_TXN, Frames
 
 PIECE = 65_536
 SLOW_PIECE = 512
+CLOSE_S = 5.0
 
 
 class Connection:
@@ -37,6 +38,7 @@ class Proxy:
     def __init__(self, target: Callable[[], tuple[str, int]]) -> None:
         self.port = 0
         self.connections: set[Connection] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._target = target
         self._server: asyncio.Server | None = None
         self._flowing = asyncio.Event()
@@ -56,11 +58,14 @@ class Proxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """Listen no more and cut what there is."""
+        """Listen no more, cut what there is, and be done with it."""
         if self._server is not None:
             self._server.close()
             self._server = None
+        self.calm()
         self.cut()
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=CLOSE_S)
 
     def cut(self) -> int:
         """Reset every connection; return how many there were."""
@@ -106,6 +111,10 @@ class Proxy:
         self._flowing.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         try:
             behind, forward = await asyncio.open_connection(*self._target())
         except OSError:
