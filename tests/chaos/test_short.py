@@ -30,4 +30,4 @@ def test_nothing_is_lost_twice_disordered_or_false(
     assert outcome.finding.well, outcome.finding.words
     assert outcome.complaints == []
     assert outcome.finding.events > 100
-    assert sum(outcome.faults.values()) > 2, outcome.faults
+    assert outcome.faults, "nothing was done to it"
