@@ -12,7 +12,10 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.typing import Processor
 
+from orchbridge.ops.repeats import Repeats
+
 MASK = "[redacted]"
+LIBRARIES_S = 60.0
 
 _SECRET_KEY = re.compile(
     r"token|passw|passphrase|pwd|secret|credential|authori[sz]ation|x-authentication|cookie|(api|private|access)[_-]?key",
@@ -62,6 +65,7 @@ def _route_others(stream: TextIO, shared: list[Processor], last: list[Processor]
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, *last]),
     )
+    handler.addFilter(_Seldom())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -70,9 +74,26 @@ def _route_others(stream: TextIO, shared: list[Processor], last: list[Processor]
     logging.captureWarnings(capture=True)
 
 
+class _Seldom(logging.Filter):
+    """Lets a library say the same thing once a minute: aiokafka tells of a broker that is away fifty times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._repeats = Repeats(LIBRARIES_S)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        more = self._repeats.say((record.name, str(record.msg)), record.created)
+        if more:
+            record.unsaid = more
+        return more is not None
+
+
 def _foreign(logger: Any, _: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Say whose line it is, and mask what looks like a credential in a text we have not written."""
     event["logger"] = getattr(logger, "name", None) or getattr(event.get("_record"), "name", "unknown")
+    unsaid = getattr(event.get("_record"), "unsaid", 0)
+    if unsaid:
+        event["unsaid"] = unsaid
     event["event"] = _CONTROL.sub(" ", scrubbed(str(event["event"]))).strip()
     return event
 

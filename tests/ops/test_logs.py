@@ -140,3 +140,19 @@ def test_a_line_end_in_a_text_cannot_forge_a_line(form: str) -> None:
     logging.getLogger("asyncio").warning("a\nforged")
     assert len(stream.getvalue().splitlines()) == 2
     assert "\x1b" not in stream.getvalue()
+
+
+def test_a_library_that_repeats_itself_is_heard_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(logging.LogRecord, "created", property(lambda _: now[0], lambda _, __: None), raising=False)
+    out = written()
+    for _ in range(70):
+        logging.getLogger("aiokafka").error("Unable connect to node with id %s: %s", 1, "refused")
+        now[0] += 1
+    logging.getLogger("aiokafka").error("something else")
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [(line["event"], line.get("unsaid")) for line in lines] == [
+        ("Unable connect to node with id 1: refused", None),
+        ("Unable connect to node with id 1: refused", 59),
+        ("something else", None),
+    ]

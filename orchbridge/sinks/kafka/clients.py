@@ -94,6 +94,7 @@ class Clients:
             session_timeout_ms=int(SESSION_S * 1000),
             rebalance_timeout_ms=int(SESSION_S * 1000),  # below REQUEST_S: the answer is waited for that long
             heartbeat_interval_ms=int(HEARTBEAT_S * 1000),
+            retry_backoff_ms=250,  # how often it knocks while there is no broker
         )
         try:
             async with asyncio.timeout(REQUEST_S):
