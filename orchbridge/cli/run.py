@@ -18,7 +18,7 @@ from orchbridge.cli import wiring
 from orchbridge.cli.exits import DONE
 from orchbridge.config import Settings
 from orchbridge.core.normalize.quarantine import quarantined
-from orchbridge.core.ports import StreamId, Watch
+from orchbridge.core.ports import Finding, StreamId, Watch
 from orchbridge.core.records import NODE_STATE, PLANS, REACHABILITY, Record
 from orchbridge.ops.alarms import AlarmBook
 from orchbridge.ops.app import application
@@ -90,7 +90,11 @@ async def bridge(
             watch.quarantined(stream, "publish", reason)
         return quarantined(record, reason)
 
-    sink = wiring.sink_of(settings.sink, set_aside)
+    def warn(finding: Finding) -> None:
+        if any(source.start != "now" for source in settings.sources):
+            log.warning("sink.warning", subject=finding.subject, explanation=finding.message, hint=finding.hint)
+
+    sink = wiring.sink_of(settings.sink, set_aside, warn)
     async with wiring.clients_of(settings, observe) as clients:
         watched = list(_watched(settings, streams, clients))
         name = name or worker_name()

@@ -8,22 +8,27 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
+
 from orchbridge import __version__
 from orchbridge.config import Jsonl, Kafka, Redaction, Settings, Sink, Source, Stdout
 from orchbridge.core import times
 from orchbridge.core.errors import ConfigError
 from orchbridge.core.inventory.stream import InventoryStream
 from orchbridge.core.jobs.stream import JobStream
+from orchbridge.core.jobs.window import JobWindow
 from orchbridge.core.normalize.context import Origin
 from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.plans.stream import PlanStream
+from orchbridge.core.plans.window import PlanWindow
+from orchbridge.core.ports import Finding, StreamId
 from orchbridge.core.ports import Sink as SinkPort
-from orchbridge.core.ports import StreamId
 from orchbridge.core.records import Record
 from orchbridge.core.redact import Rules
 from orchbridge.core.settings import StreamSettings
 from orchbridge.core.view import StreamView
 from orchbridge.core.walk import Start
+from orchbridge.core.window import BACKFILL
 from orchbridge.formats.cloudevents import BinaryCodec, StructuredCodec
 from orchbridge.orchestrator.access import Access
 from orchbridge.orchestrator.client import Client
@@ -35,12 +40,14 @@ from orchbridge.runtime.watchdog import Bounds
 if TYPE_CHECKING:
     from orchbridge.sinks.kafka import KafkaSettings
 
-Tail: TypeAlias = JobStream | PlanStream | InventoryStream
+Tail: TypeAlias = JobStream | PlanStream | InventoryStream | JobWindow | PlanWindow
 STREAMS: Mapping[str, Callable[[StreamSettings], Tail]] = {
     "jobs": JobStream,
     "plans": PlanStream,
     "inventory": InventoryStream,
 }
+BACKFILLS: Mapping[str, Callable[[StreamSettings], Tail]] = {"jobs": JobWindow, "plans": PlanWindow}
+BACKFILL_SHARE = 0.5  # of a source's budget of requests
 
 
 def access_of(source: Source) -> Access:
@@ -126,23 +133,39 @@ def stream_settings(source: Source, kind: str, rules: Rules, topic_prefix: str) 
 
 
 def streams_of(settings: Settings) -> dict[str, list[Tail]]:
-    """Return every source's streams."""
+    """Return every source's streams; beside one that starts in the past, the backfill that reads its history."""
     rules = rules_of(settings.redaction)
-    prefix = settings.sink.topic_prefix
-    return {
-        source.name: [STREAMS[kind](stream_settings(source, kind, rules, prefix)) for kind in source.streams]
-        for source in settings.sources
-    }
+    return {source.name: _streams(source, settings.sink, rules) for source in settings.sources}
 
 
-def sink_of(sink: Sink, quarantine: Callable[[Record, str], Record] = quarantined) -> SinkPort:
-    """Return the sink that the configuration names; `quarantine` makes what it puts in a refused record's place."""
+def _streams(source: Source, sink: Sink, rules: Rules) -> list[Tail]:
+    lasting = not isinstance(sink, Stdout)  # what is handed over has to be remembered
+    past = [kind for kind in source.streams if kind in BACKFILLS and source.start != "now" and lasting]
+
+    def told(kind: str) -> StreamSettings:
+        return msgspec.structs.replace(stream_settings(source, kind, rules, sink.topic_prefix), backfill=kind in past)
+
+    return [
+        *(STREAMS[kind](told(kind)) for kind in source.streams),
+        *(BACKFILLS[kind](told(f"{kind}-{BACKFILL}")) for kind in past),
+    ]
+
+
+def sink_of(
+    sink: Sink,
+    quarantine: Callable[[Record, str], Record] = quarantined,
+    warn: Callable[[Finding], None] = lambda _: None,
+) -> SinkPort:
+    """Return the sink that the configuration names.
+
+    `quarantine` makes what it puts in a refused record's place; `warn` is told what is not well but no reason to stop.
+    """
     match sink:
         case Kafka():
             from orchbridge.sinks.kafka import KafkaSink
 
             codec = BinaryCodec(sink.topic_prefix, sink.type_prefix, version=__version__)
-            return KafkaSink(_kafka(sink), codec, quarantine=quarantine)
+            return KafkaSink(_kafka(sink), codec, quarantine=quarantine, warn=warn)
         case Jsonl():
             from orchbridge.sinks.jsonl import JsonlSettings, JsonlSink
 
@@ -191,8 +214,12 @@ async def clients_of(settings: Settings, observe: Callable[[Asked], None]) -> As
 
 
 def feeds_of(streams: Mapping[str, list[Tail]], clients: Mapping[str, Client]) -> list[Feed]:
-    """Return every stream with the client that answers it."""
-    return [Feed(stream, clients[name]) for name, several in streams.items() for stream in several]
+    """Return every stream with the client that answers it; what reads history shares a part of its budget."""
+    feeds = []
+    for name, several in streams.items():
+        client, share = clients[name], clients[name].share(BACKFILL_SHARE)
+        feeds += [Feed(stream, share if stream.settings.run else client) for stream in several]
+    return feeds
 
 
 def viewer(streams: Mapping[str, list[Tail]]) -> Callable[[StreamId, Any], StreamView]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from orchbridge.core import records
+from orchbridge.core.window import BACKFILL
 
 DURATIONS = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0)
 WAITS = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
@@ -37,6 +38,7 @@ CHANNELS = {
     "plans": (records.PLANS, *_ALWAYS),
     "inventory": (records.REACHABILITY, records.NODE_STATE, *_ALWAYS),
 }
+CHANNELS |= {f"{kind}-{BACKFILL}": CHANNELS[kind] for kind in ("jobs", "plans")}
 
 
 class Metric(NamedTuple):
@@ -128,6 +130,9 @@ OURS = (
     Metric("orchbridge_cursor_position", "gauge", _SS, "Highest id that is fully accounted for"),
     Metric("orchbridge_source_position", "gauge", _SS, "Highest id the source has shown"),
     Metric("orchbridge_jobs_tracked", "gauge", _SS, "Jobs or plans still watched for news"),
+    Metric("orchbridge_backfill_size", "gauge", _SS, "Finished jobs or plans that were left to the backfill"),
+    Metric("orchbridge_backfill_done", "gauge", _SS, "Those of them that are delivered"),
+    Metric("orchbridge_backfill_skipped", "gauge", _SS, "Those of them that were gone before they were read"),
     Metric("orchbridge_records_committed_total", "counter", (*_SS, "channel"), "Records committed, replays included"),
     Metric("orchbridge_commits_total", "counter", _SS, "Batches committed"),
     Metric("orchbridge_commit_seconds", "histogram", _SS, "Time one commit took", "seconds", COMMITS),

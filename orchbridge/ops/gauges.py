@@ -17,6 +17,9 @@ _OF_STREAM = (
     "orchbridge_cursor_position",
     "orchbridge_source_position",
     "orchbridge_jobs_tracked",
+    "orchbridge_backfill_size",
+    "orchbridge_backfill_done",
+    "orchbridge_backfill_skipped",
 )
 _OF_KIND = {
     "jobs": ("pe_jobs", "pe_oldest_running_job_age_seconds"),
@@ -88,6 +91,10 @@ class Gauges:
         put("orchbridge_cursor_position", *labels, to=view.position)
         put("orchbridge_source_position", *labels, to=view.source_position)
         put("orchbridge_jobs_tracked", *labels, to=view.tracked)
+        if view.progress is not None:
+            put("orchbridge_backfill_size", *labels, to=view.progress.total)
+            put("orchbridge_backfill_done", *labels, to=view.progress.done)
+            put("orchbridge_backfill_skipped", *labels, to=view.progress.skipped)
         if stream.last_lap is None:
             return  # what the sink remembers may be old; facts about PE wait for its first answer
         if labels.stream == "jobs":

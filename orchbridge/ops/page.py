@@ -8,7 +8,18 @@ from collections.abc import Iterable
 from html import escape
 
 from orchbridge.core.view import RecentJob
-from orchbridge.ops.status import FENCED, LIVE, OWNER, PARKED, STARTING, STUMBLING, SourceStatus, Status, StreamStatus
+from orchbridge.ops.status import (
+    DONE,
+    FENCED,
+    LIVE,
+    OWNER,
+    PARKED,
+    STARTING,
+    STUMBLING,
+    SourceStatus,
+    Status,
+    StreamStatus,
+)
 
 REFRESH_S = 5
 
@@ -47,7 +58,7 @@ nav{margin-left:0}nav a{margin:0 .75rem 0 0}}
 STYLE_HASH = f"sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}"
 
 _COLOURS = {
-    LIVE: "good", STARTING: "", STUMBLING: "warn", PARKED: "bad", FENCED: "warn",
+    LIVE: "good", STARTING: "", STUMBLING: "warn", PARKED: "bad", DONE: "good", FENCED: "warn",
     "finished": "good", "success": "good", "failed": "bad", "failure": "bad", "stopped": "warn", "stopping": "warn",
 }  # fmt: skip
 
@@ -112,7 +123,7 @@ def _streams(streams: Iterable[StreamStatus], now: float) -> str:
             heads,
             f"<b>{escape(stream.kind)}</b>",
             _state(stream),
-            escape(stream.view.cursor) or "–",
+            escape(_place(stream)) or "–",
             "–" if (lag := stream.lapsed_s(now)) is None else _span(lag),
             _ago(stream.last_commit, now),
             f"{stream.records:,}",
@@ -126,6 +137,29 @@ def _streams(streams: Iterable[StreamStatus], now: float) -> str:
 def _state(stream: StreamStatus) -> str:
     told = _pill(stream.state, _COLOURS.get(stream.state, ""))
     return f"{told} <small>{escape(stream.owner)}</small>" if stream.role != OWNER and stream.owner else told
+
+
+def _place(stream: StreamStatus) -> str:
+    """Return how far a stream is: the cursor, or for a backfill how much of the history is delivered."""
+    told = stream.view.progress
+    if told is None:
+        return stream.view.cursor
+    noun = stream.kind.partition("-")[0]
+    share = f", {100 * told.done // told.total} %" if told.total else ""
+    line = f"history: {told.done:,} of {told.total:,} {noun}{share}"
+    if told.skipped:
+        line += f", {told.skipped:,} gone before they were read"
+    if stream.left_s is not None:
+        line += f"; about {_about(stream.left_s)} left"
+    return line
+
+
+def _about(seconds: float) -> str:
+    """Return a length of time as roughly as it is known."""
+    minutes = seconds / 60
+    if minutes < 1:
+        return "a minute"
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.0f} h"
 
 
 def _mishap(stream: StreamStatus, now: float) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from orchbridge.core.view import StreamView
+from orchbridge.core.window import Progress
 
 PATIENCE_S = 30.0
 PATIENCE_LAPS = 3
+ESTIMATE_FROM_S = 5.0
 
 # What a stream is doing. Standby streams are another worker's, or nobody's yet; fenced ones met a newer
 # owner, and wait for the group to say whose they are. A backfill waits until there is something to read,
@@ -40,7 +42,8 @@ class Mishap:
 class StreamStatus:
     """One stream. Times are Unix seconds, None for "not yet"; `since` is when the worker took it up.
 
-    `owner` is the worker that carries it, as far as the workers' group said.
+    `owner` is the worker that carries it, as far as the workers' group said; `left_s` is about how long a
+    backfill will still take.
     """
 
     kind: str
@@ -53,6 +56,7 @@ class StreamStatus:
     records: int = 0
     view: StreamView = field(default_factory=StreamView)
     owner: str | None = None
+    left_s: float | None = None
 
     @property
     def role(self) -> str:
@@ -102,6 +106,16 @@ class Status:
     sources: tuple[SourceStatus, ...] = ()
     worker: str = ""
     group: GroupStatus | None = None
+
+
+def left_s(first: tuple[float, int] | None, now: float, progress: Progress) -> float | None:
+    """Return about how many seconds are left, from what was done since `first` (when, and how many were done then)."""
+    if first is None or progress.over:
+        return None
+    seconds, done = now - first[0], progress.done - first[1]
+    if seconds < ESTIMATE_FROM_S or done < 1:
+        return None
+    return (progress.total - progress.done - progress.skipped) * seconds / done
 
 
 def ready(status: Status, now: float) -> tuple[str, ...]:

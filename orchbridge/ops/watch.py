@@ -13,7 +13,7 @@ from orchbridge.core.batch import Batch
 from orchbridge.core.errors import OrchbridgeError
 from orchbridge.core.ports import Share, StreamId
 from orchbridge.core.questions import Trouble
-from orchbridge.core.records import Record
+from orchbridge.core.records import WARN, Record
 from orchbridge.core.view import StreamView
 from orchbridge.ops import status as words
 from orchbridge.ops.account import Account, about, finished_jobs, where
@@ -65,6 +65,7 @@ class _Fate:
     mishap: Mishap | None = None
     records: int = 0
     state: Any = None
+    first: tuple[float, int] | None = None  # when a backfill was claimed, and how much of it was done then
 
 
 class OpsWatch:
@@ -121,7 +122,9 @@ class OpsWatch:
         if fate.word != words.STUMBLING:
             fate.word = words.STARTING
         self._metrics.set("orchbridge_stream_owned", *where(stream.source, stream.kind), to=1)
-        self._log.info("stream.claimed", stream=stream.name, cursor=self._view(stream, state).cursor)
+        view = self._view(stream, state)
+        fate.first = None if view.progress is None else (self._clock(), view.progress.done)
+        self._log.info("stream.claimed", stream=stream.name, cursor=view.cursor)
 
     def lapped(self, stream: StreamId, batch: Batch, now: float) -> None:
         """An answer was folded and is committed. A fold of nothing but troubles completes no lap."""
@@ -295,6 +298,7 @@ class OpsWatch:
         )
 
     def _stream(self, stream: StreamId, fate: _Fate) -> StreamStatus:
+        view = StreamView() if fate.state is None else self._view(stream, fate.state)
         return StreamStatus(
             kind=stream.kind,
             state=fate.word,
@@ -304,8 +308,9 @@ class OpsWatch:
             last_commit=fate.last_commit,
             mishap=fate.mishap,
             records=fate.records,
-            view=StreamView() if fate.state is None else self._view(stream, fate.state),
+            view=view,
             owner=self._sharing.owner(stream),
+            left_s=None if view.progress is None else words.left_s(fate.first, self._clock(), view.progress),
         )
 
     def _tell(self, stream: StreamId, records: tuple[Record, ...]) -> None:
@@ -323,7 +328,8 @@ class OpsWatch:
         for record in lines[-LINES_MAX:]:
             data = record.data or {}
             if record.type == "bridge.notice.v1":
-                self._log.warning(
+                say = self._log.warning if record.severity >= WARN else self._log.info
+                say(
                     "notice.given",
                     stream=stream.name,
                     kind=data.get("kind"),

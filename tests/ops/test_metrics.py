@@ -9,7 +9,9 @@ import pytest
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
 
-from orchbridge.core.ports import Share
+from orchbridge.core.ports import Share, StreamId
+from orchbridge.core.view import StreamView
+from orchbridge.core.window import Progress
 from orchbridge.ops import metrics as ops_metrics
 from orchbridge.ops.alarms import AlarmBook
 from orchbridge.ops.catalogue import CATALOGUE, Metric
@@ -78,6 +80,7 @@ def test_every_metric_of_the_catalogue_is_reached() -> None:
     stage.watch.shared(Share(frozenset({PLANS_STREAM}), "orchbridge", ("w1",), {PLANS_STREAM.name: "w1"}))
     stage.metrics.add("orchbridge_series_overflow_total", "prod", "environment")
     AlarmBook(stage.metrics)
+    stage.watch.claimed(StreamId("prod", "jobs-backfill"), StreamView(progress=Progress(1, 2)))
     text = stage.metrics.text("")[0].decode()
     assert [metric.name for metric in CATALOGUE if f"# TYPE {metric.name} " not in text] == []
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from orchbridge.core.normalize.context import Origin
-from orchbridge.core.records import NOTICES, WARN, Record
+from orchbridge.core.records import INFO, NOTICES, WARN, Record
+
+NEWS = frozenset({"backfill_started", "backfill_done"})  # good to know, nothing to do
 
 
 def notice(  # what happened, to what, and what a person should do
@@ -23,5 +25,6 @@ def notice(  # what happened, to what, and what a person should do
     }
     return Record(
         NOTICES, origin.instance, origin.instance, f"{epoch}:{stream}/notice/{kind}/{subject}", "bridge.notice.v1",
-        "bridge", observed, observed, epoch, data, None, WARN, None, origin.replay,
+        "bridge", observed, observed, epoch, data, None,
+        INFO if kind in NEWS else WARN, None, origin.replay,
     )  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import TypeAlias
 
 from orchbridge.core.errors import ConfigError, OrchbridgeError, Refused, SinkLost
 from orchbridge.core.ports import Codec, Finding, Group, Kept, Recalled, StreamId
@@ -17,15 +18,20 @@ from orchbridge.sinks.kafka.group import Member, membership
 from orchbridge.sinks.kafka.lane import KafkaLane, Memory
 from orchbridge.sinks.kafka.settings import KafkaSettings
 from orchbridge.sinks.kafka.suspects import Suspects
-from orchbridge.sinks.kafka.topics import Topic
+from orchbridge.sinks.kafka.topics import Topic, required, short
 from orchbridge.sinks.needs import Quarantine
+
+Warn: TypeAlias = Callable[[Finding], None]
 
 
 class KafkaSink:
     """Records and cursors in one transaction; nothing is kept between claims but what topics look like."""
 
-    def __init__(self, settings: KafkaSettings, codec: Codec, *, quarantine: Quarantine) -> None:
+    def __init__(
+        self, settings: KafkaSettings, codec: Codec, *, quarantine: Quarantine, warn: Warn = lambda _: None
+    ) -> None:
         self._settings = settings
+        self._warn = warn
         self._codec = codec
         self._quarantine = quarantine
         self._clients = Clients(settings)
@@ -36,8 +42,13 @@ class KafkaSink:
 
     async def open(self, streams: Sequence[StreamId]) -> None:
         """Verify every topic these streams need, creating what is missing where that is allowed;
-        raise Refused naming all that is wrong, SinkLost where no broker answers."""
+        raise Refused naming all that is wrong, SinkLost where no broker answers.
+
+        `warn` is told of topics that keep records for less long than the source keeps its jobs."""
         await self._verify(streams, create_missing=self._settings.create_topics)
+        for need in required(streams, self._codec, self._settings):
+            for finding in short(need, self._topics[need.topic], self._settings.bootstrap_servers):
+                self._warn(finding)
 
     @asynccontextmanager
     async def join(self, streams: Sequence[StreamId], worker: str) -> AsyncIterator[Group]:

@@ -71,6 +71,11 @@ def judge(need: Need, topic: Topic, bootstrap: str) -> list[Finding]:
             *_replicas(need, topic, bootstrap), *_messages(need, topic, bootstrap)]  # fmt: skip
 
 
+def short(need: Need, topic: Topic, bootstrap: str) -> Sequence[Finding]:
+    """Return a warning where history would be deleted as soon as it is written."""
+    return _retention(need, topic, bootstrap)
+
+
 def _policy(need: Need, topic: Topic, bootstrap: str) -> Sequence[Finding]:
     policies = {part.strip() for part in topic.configs.get("cleanup.policy", "delete").split(",")}
     wanted = set(need.cleanup.split(","))
