@@ -188,7 +188,7 @@ def test_a_live_worker_is_left_alone_or_fenced_and_goes_on(kafka: str, prefix: s
             program.wait_for("stream.claimed")
             wait_until("some jobs", lambda: len({job_of(one.id) for one in pipe.seen()}) > 6)
             pid = str(program.process.pid)
-            assert pid in json.loads(pipe.cursors("show", "prod/jobs", "--json"))["owner"]
+            assert pid in json.loads(pipe.cursors("show", "prod/jobs", "--json").splitlines()[0])["owner"]
             to = pipe.position() - 4
             told = pipe.cursors("set", "prod/jobs", "--job", str(to), "--yes", code=3)
             assert pid in told

@@ -10,7 +10,7 @@ from rich.text import Text
 from orchbridge.cli.demo.lines import shown
 from orchbridge.cli.demo.scene import Scene, views
 from orchbridge.core.view import RecentJob
-from orchbridge.ops.status import LIVE, PARKED, STUMBLING, Status, StreamStatus
+from orchbridge.ops.status import LIVE, PARKED, RESTING, STUMBLING, Status, StreamStatus
 
 JOBS_MAX = 10
 OTHER_LINES = 18  # of the picture, all but the jobs
@@ -59,7 +59,8 @@ def _streams(status: Status) -> Table:
     table = _table(("stream", 10), ("state", 10), ("cursor", 18), ("lag", -6), ("records", -9), ("last error", 12))
     for source in status.sources:
         for stream in source.streams:
-            table.add_row(*_stream(stream, status.now))
+            if stream.state not in RESTING:  # of the backfills, only while they have something to show
+                table.add_row(*_stream(stream, status.now))
     return table
 
 
