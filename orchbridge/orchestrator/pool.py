@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -19,19 +20,37 @@ class _Held:
         self._access = access
         self._context = context(access)
         self._idle: list[httpx.AsyncHTTPTransport] = [connection(access, self._context)]
+        self._spoiled: list[httpx.AsyncHTTPTransport] = []
         self.users = 0
 
-    def lend(self) -> httpx.AsyncHTTPTransport:
+    async def lend(self) -> httpx.AsyncHTTPTransport:
+        await self._clear()
         self.users += 1
         return self._idle.pop() if self._idle else connection(self._access, self._context)
 
-    def take_back(self, line: httpx.AsyncHTTPTransport) -> None:
+    def take_back(self, line: httpx.AsyncHTTPTransport, *, whole: bool) -> None:
+        """Keep a connection for the next exchange, unless this one was not carried to its end.
+
+        What is given up in the middle can leave httpcore's only place occupied for good, above all
+        where it is cancelled a second time while it cleans up after the first.
+        """
         self.users -= 1
-        self._idle.append(line)
+        (self._idle if whole else self._spoiled).append(line)
 
     async def close(self) -> None:
+        await self._clear()
         while self._idle:
             await self._idle.pop().aclose()
+
+    async def _clear(self) -> None:
+        """Close what is spoiled; not where it was given up, because whoever does that may not wait."""
+        while self._spoiled:
+            line = self._spoiled.pop()
+            try:
+                await line.aclose()
+            except asyncio.CancelledError:
+                self._spoiled.append(line)
+                raise
 
 
 class Pool:
@@ -62,11 +81,13 @@ class Pool:
     async def use(self) -> AsyncGenerator[httpx.AsyncHTTPTransport, None]:
         """Yield a connection for one exchange."""
         held = await self._current()
-        line = held.lend()
+        line = await held.lend()
+        whole = False
         try:
             yield line
+            whole = True
         finally:
-            held.take_back(line)
+            held.take_back(line, whole=whole)
             if held is not self._held and held.users == 0:
                 await held.close()
 
