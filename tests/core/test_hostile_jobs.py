@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain, count, repeat
 from typing import Any
 
 import msgspec
@@ -327,3 +328,68 @@ def test_the_incomplete_certificate_follows_the_end_within_ten_seconds(poll_s: f
         life.lap()
         life.now += 0.25
     assert 4.0 + 10.0 - 3 * poll_s <= life.now <= 4.0 + 10.0
+
+
+def storm(server: Server, job: int, answers: Iterator[Trouble | None]) -> None:
+    """Let every question about one job get the next of these answers, the server's own where that is None."""
+
+    def change(question: Question, answer: Answer) -> Answer:
+        if isinstance(question, JobDetail | JobEvents | JobNodes) and question.job == job:
+            return next(answers, None) or answer
+        return answer
+
+    altered(server, change)
+
+
+AWAY = Trouble("unreachable", "connection refused")
+LOST_ROUTE = Trouble("absent", "404", 404)
+TORN = Trouble("malformed", "torn")
+
+
+def test_a_source_that_was_away_does_not_make_one_404_of_a_proxy_mean_that_a_job_is_gone() -> None:
+    job = simple_job(1, 100, nodes=2)
+    server = Server([job, *(simple_job(id_, 1_000 * id_, begin=0.5) for id_ in range(2, 80))])
+    storm(server, 1, chain(repeat(AWAY, 9), repeat(LOST_ROUTE, 1)))
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(120.0)
+    assert [summary["truncated"] for summary in summaries(life, 1)] == [False]
+    assert {f"e1:job/1/event/{id_}" for id_ in range(100, 105)} <= set(life.store.ids)
+
+
+@pytest.mark.parametrize("kinds", [(AWAY,), (Trouble("throttled", "429", 429, 1.0),), (AWAY, TORN)])
+def test_after_a_storm_a_job_is_read_within_a_minute(kinds: tuple[Trouble, ...]) -> None:
+    server = Server([simple_job(1, 100, nodes=2)])
+    over = [False]
+
+    def answers() -> Iterator[Trouble | None]:
+        for number in count():
+            yield None if over[0] else TORN if number % 12 == 11 else kinds[number % len(kinds)]
+
+    storm(server, 1, answers())
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(90.0)
+    over[0] = True
+    life.until(150.0)
+    assert [summary["complete"] for summary in summaries(life, 1)][-1:] == [True]
+    assert not life.store.of("notice.v1") or TORN in kinds
+
+
+def test_one_job_that_may_not_be_read_hides_no_other_that_has_left_the_newest_page() -> None:
+    """Both are older than the list shows; the sick one was seen least recently, and always will have been."""
+    jobs = [simple_job(1, 100, begin=100.0, nodes=2), simple_job(2, 200, begin=100.0, nodes=2)]
+    for job in jobs:
+        job.states[3] = (140.0, "finished")
+        job.events[2:] = [(id_, node, kind, 138.0, 0.0) for id_, node, kind, _, _ in job.events[2:]]
+    others = [simple_job(id_, 1_000 * id_, begin=90.0) for id_ in range(3, 300)]
+    for job in others:
+        job.visible = 106.0
+    server = Server([*jobs, *others])
+    life = Life(JobStream(settings("jobs")), server, now=100.0)
+
+    def forbid(question: Question, answer: Answer) -> Answer:
+        sick = isinstance(question, JobDetail) and question.job == 1 and life.now > 105.0
+        return Trouble("forbidden", "no", 403) if sick else answer
+
+    altered(server, forbid)
+    life.until(160.0)
+    assert [summary["complete"] for summary in summaries(life, 2)] == [True]

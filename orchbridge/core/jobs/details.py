@@ -11,18 +11,19 @@ from orchbridge.core.jobs.work import Work
 from orchbridge.core.normalize.quarantine import aside_record, unsaid, within
 from orchbridge.core.pace import backoff
 from orchbridge.core.questions import JobDetail, JobEvents, JobNodes, Page, Reply, TaskMetadata, Trouble
-from orchbridge.core.trouble import ABSENT_MAX, BLOCKED_RETRY_S, FAILURES_MAX, Standing, decide
+from orchbridge.core.trouble import ABSENT_MAX, BLOCKED_RETRY_S, FAILURES_MAX, LARGE_RETRY_S, Count, Standing, decide
 
 
 def fold_detail(work: Work, question: JobDetail, answer: Job | Trouble) -> None:
     """Fold a job's own page: news of a tracked job, or what a gap turned out to be."""
     track = work.tracks.get(question.job)
     if track is not None:
+        track = replace(track, looked_at=work.now)
         if isinstance(answer, Job) and track.job is not None and anchor_of(track.job).contradicts(anchor_of(answer)):
             _another(work, track, answer)
         elif isinstance(answer, Job):
             due = track.due if track.blocked else 0.0  # its page may be readable where its events are not
-            track = with_facts(replace(track, misses=0, failures=0, due=due), answer, work.now)
+            track = with_facts(replace(track, misses=0, count=Count(), strangers=0, due=due), answer, work.now)
             work.put(replace(track, detail=answer, read=(answer.state, answer.stamp), misread=0))
         elif answer.kind in {"malformed", "invalid"} and track.job is not None and track.misread + 1 >= FAILURES_MAX:
             _without_page(work, track, track.job, answer)
@@ -60,12 +61,12 @@ def _without_page(work: Work, track: Track, job: Job, trouble: Trouble) -> None:
 
 def _another(work: Work, track: Track, job: Job) -> None:
     """The job's page tells of another job than the list: the list decides, unless both keep to their word."""
-    if track.failures + 1 < ABSENT_MAX:
-        pause = backoff(f"{work.settings.name}/{track.id}", track.failures + 1)
+    if track.strangers + 1 < ABSENT_MAX:
+        pause = backoff(f"{work.settings.name}/{track.id}", track.strangers + 1)
         work.walk = replace(work.walk, due=min(work.walk.due, work.now + pause / 2))
-        work.put(replace(track, failures=track.failures + 1, due=work.now + pause))
+        work.put(replace(track, strangers=track.strangers + 1, due=work.now + pause))
         return
-    track = with_facts(replace(track, failures=0, due=0.0), job, work.now)
+    track = with_facts(replace(track, strangers=0, due=0.0), job, work.now)
     work.put(replace(track, detail=job, read=(job.state, job.stamp)))
 
 
@@ -84,7 +85,7 @@ def fold_nodes(work: Work, track: Track, question: JobNodes, page: Page) -> None
     rows = track.rows + new
     count = track.job.node_count if track.job is not None else None
     done = not new or (count is not None and len(rows) >= count)
-    work.put(replace(track, rows=rows, rows_done=done, failures=0, misread=0, due=0.0))
+    work.put(replace(track, rows=rows, rows_done=done, count=Count(), misread=0, due=0.0))
 
 
 def _odd_nodes(work: Work, track: Track, odds: list[Odd]) -> Track:
@@ -126,7 +127,9 @@ def fold_trouble(work: Work, track: Track, subject: str, trouble: Trouble) -> No
         work.slow_down(trouble)
     standing = Standing(
         misses=track.misses,
-        failures=max(track.failures, track.misread - 1),  # the job's events may be readable all the while
+        failures=track.count.failures,
+        hopeless=max(track.count.hopeless, track.misread - 1),  # the job's events may be readable all the while
+        absent=track.count.absent,
         shown=_shown(work, track),
         expired=not track.open and now >= track.memo.certified + work.settings.late_window_s,
         patience=FAILURES_MAX,
@@ -143,8 +146,12 @@ def fold_trouble(work: Work, track: Track, subject: str, trouble: Trouble) -> No
         case "block":
             _block(work, track, trouble)
         case "again":
-            pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", track.failures + 1)
-            work.put(replace(track, failures=track.failures + 1, due=now + pause))
+            if now < track.due:
+                work.put(track)  # questions asked together fail together: that counts once
+                return
+            count = track.count.after(trouble)
+            pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", count.failures)
+            work.put(replace(track, count=count, due=now + pause))
 
 
 def _shown(work: Work, track: Track) -> bool:
@@ -162,7 +169,8 @@ def _block(work: Work, track: Track, trouble: Trouble) -> None:
             kind, action = "gap", "look at it in the console; what is delivered of it is not whole"
         work.tell(kind, f"job-{track.id}", explanation=f"job {track.id}: {trouble.explanation}", action=action)
         memo = replace(memo, told=True)
-    track = replace(track, memo=memo, blocked=trouble.kind, due=work.now + BLOCKED_RETRY_S)
+    pause = LARGE_RETRY_S if trouble.kind == "oversize" else BLOCKED_RETRY_S
+    track = replace(track, memo=memo, blocked=trouble.kind, due=work.now + pause)
     work.put(track)
     unreadable(work, track)
 

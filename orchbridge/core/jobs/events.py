@@ -19,6 +19,7 @@ from orchbridge.core.normalize.quarantine import aside_record, unsaid, within
 from orchbridge.core.pace import backoff
 from orchbridge.core.questions import Item, JobEvents, Page, Reply
 from orchbridge.core.reading import PATIENCE, after
+from orchbridge.core.trouble import Count
 
 DOUBTS_MAX = 4  # answers in a row without events that were there before
 FIELD_MAX = 1_000  # of what becomes part of ids and headers; a certname has at most 255 characters
@@ -58,7 +59,9 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
             patience=BLIND_PATIENCE if track.blind else PATIENCE,
         )
         track = replace(track, reading=reading, missing=False if reading.resume is None else track.missing)
-    track = replace(track, misses=0, failures=0, due=0.0, blocked="", explained=explains(track.job, track.nodes))
+    track = replace(
+        track, misses=0, count=Count(), doubts=0, due=0.0, blocked="", explained=explains(track.job, track.nodes)
+    )
     if track.open or partial or track.reading.resume is not None:
         work.put(track)
     elif work.now >= track.memo.certified + work.settings.late_window_s and track.id <= work.walk.head.high:
@@ -79,11 +82,11 @@ def _of_another(work: Work, track: Track, reply: Reply, page: Page, events: list
     known = sum(event.id >= start and event.id not in fresh for event in events)
     if known >= track.memo.events.between(start, events[-1].id if page.cut else None):
         return False
-    if track.failures + 1 >= DOUBTS_MAX:
+    if track.doubts + 1 >= DOUBTS_MAX:
         return False
-    pause = backoff(f"{work.settings.name}/{track.id}", track.failures + 1)
+    pause = backoff(f"{work.settings.name}/{track.id}", track.doubts + 1)
     work.walk = replace(work.walk, due=min(work.walk.due, work.now + pause / 2))
-    work.put(replace(track, failures=track.failures + 1, due=work.now + pause))
+    work.put(replace(track, doubts=track.doubts + 1, due=work.now + pause))
     return True
 
 

@@ -15,6 +15,7 @@ from orchbridge.core.normalize.context import Context
 from orchbridge.core.normalize.jobs import terminal
 from orchbridge.core.questions import JobDetail, JobEvents, JobNodes, Question
 from orchbridge.core.reading import Reading
+from orchbridge.core.trouble import Count
 
 NODES_PAGE = 500
 SWEEPS_S = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0)  # after the certificate, and once more when the late window ends
@@ -34,12 +35,15 @@ class Track(msgspec.Struct, frozen=True):
 
     job         newest facts from list or detail; `detail` the newest detail whose states are not emitted yet
     read        (state, timestamp) of the newest detail
-    changed_at  since when the facts that hint at events are as they are; seen_at: when last confirmed
+    changed_at  since when the facts that hint at events are as they are; seen_at: when last confirmed,
+    looked_at: when its own page was last asked for, whatever came of it
     nodes       certname -> newest result delivered; `began`: when its run started (Unix seconds)
     explained   the events delivered account for the job's node_states
     rows        the job's nodes as listed after its end, once `rows_done`
     missing     the last comparison found nodes without their event: read everything again
     misses      look-ups in a row that found no such job; `misread`: those whose answer could not be understood
+    count       failures since the last answer; `doubts`: events in a row that seemed to be another job's;
+    strangers   pages in a row that told of another job than the list
     blocked     why this job cannot be read (forbidden, oversize)
     """
 
@@ -51,6 +55,7 @@ class Track(msgspec.Struct, frozen=True):
     context: Context | None = None
     changed_at: float = 0.0
     seen_at: float = 0.0
+    looked_at: float = 0.0
     nodes: Mapping[str, str] = {}
     began: Mapping[str, float] = {}
     explained: bool = False
@@ -59,7 +64,9 @@ class Track(msgspec.Struct, frozen=True):
     rows_done: bool = False
     missing: bool = False
     misses: int = 0
-    failures: int = 0
+    count: Count = Count()
+    doubts: int = 0
+    strangers: int = 0
     misread: int = 0
     due: float = 0.0
     blocked: str = ""
@@ -169,13 +176,13 @@ def slow_questions(tracks: Iterable[Track], tasks: Tasks, listed_at: float, now:
     overdue.sort(key=lambda t: (t.memo.whole, t.sweep_due))
     lacking = sum(not t.memo.whole for t in overdue)
     quiet = [t for t in tracks if t.open and not t.moved and now - t.reading.done_at > STALE_S]
-    unseen = [t for t in tracks if t.open and t.job is not None and t.seen_at < listed_at]
+    unseen = [t for t in tracks if t.open and t.job is not None and t.seen_at < listed_at and t.due <= now]
     sweeps = [_sweep(track, tasks, now) for track in overdue[: 1 if lacking <= SWEEPS_BEHIND else 8]]
     asked += [question for question in sweeps if question is not None]
     if not asked and quiet:
         asked.append(JobEvents(min(quiet, key=lambda t: t.reading.done_at).id))
     if unseen:
-        asked.append(JobDetail(min(unseen, key=lambda t: t.seen_at).id))
+        asked.append(JobDetail(min(unseen, key=lambda t: max(t.seen_at, t.looked_at)).id))
     return tuple(asked)
 
 

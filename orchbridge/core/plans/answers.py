@@ -10,6 +10,7 @@ from orchbridge.core.plans.fold import gap, swept, text_trouble, trouble
 from orchbridge.core.plans.track import replace, with_facts
 from orchbridge.core.plans.work import Work, deliver, fold_events, settle
 from orchbridge.core.questions import Page, PlanDetail, PlanEvents, PlanEventWhole, Reply, Trouble
+from orchbridge.core.trouble import Count
 from orchbridge.core.walk import Seen
 
 
@@ -23,14 +24,16 @@ def fold_answer(work: Work, reply: Reply) -> None:
         if question.plan in work.walk.gaps:
             gap(work, question.plan, answer)
         return
+    if isinstance(question, PlanDetail):
+        track = replace(track, looked_at=work.now)
     match question, answer:
         case PlanEventWhole(), PlanEvent():
-            work.put(replace(track, texts={**track.texts, question.event: answer}, failures=0))
+            work.put(replace(track, texts={**track.texts, question.event: answer}, count=Count()))
             deliver(work, track.id)
         case PlanEventWhole(), _:
             text_trouble(work, track, question.event, answer)
         case PlanDetail(), Plan():
-            track = with_facts(replace(track, misses=0, failures=0, due=0.0), answer, work.now)
+            track = with_facts(replace(track, misses=0, count=Count(), due=0.0), answer, work.now)
             work.put(replace(track, detail=answer, read=answer.state))
         case PlanEvents(), Page():
             fold_events(work, track, reply, answer)

@@ -8,7 +8,7 @@ from orchbridge.core.pace import backoff
 from orchbridge.core.plans.track import Memo, Track, replace
 from orchbridge.core.plans.work import Work, closed, deliver, next_sweep
 from orchbridge.core.questions import Answer, PlanDetail, PlanEvents, PlanEventWhole, Question, Trouble
-from orchbridge.core.trouble import ABSENT_MAX, BLOCKED_RETRY_S, HOPELESS, Standing, decide
+from orchbridge.core.trouble import ABSENT_MAX, BLOCKED_RETRY_S, HOPELESS, Count, Standing, decide
 
 
 def take_up(work: Work) -> None:
@@ -39,13 +39,16 @@ def trouble(work: Work, track: Track, answer: Answer) -> None:
         work.slow_down(trouble)
     standing = Standing(
         misses=track.misses,
-        failures=track.failures,
+        failures=track.count.failures,
+        hopeless=track.count.hopeless,
+        absent=track.count.absent,
         shown=not past and work.walk.listed_at > 0 and track.seen_at >= work.walk.listed_at,  # by the newest list
         expired=not track.open and now >= memo.closed_at + work.settings.late_window_s,
         patience=ABSENT_MAX,
         listed=past and track.plan is None,
     )
-    pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", track.failures + 1)
+    count = track.count.after(trouble)
+    pause = trouble.retry_after_s or backoff(f"{work.settings.name}/{track.id}", count.failures)
     match decide(trouble, standing):
         case "miss":
             misses = track.misses + (not standing.shown)
@@ -55,13 +58,14 @@ def trouble(work: Work, track: Track, answer: Answer) -> None:
         case "drop":
             work.drop(track.id)
         case "block":
-            track = _told(work, replace(track, failures=track.failures + 1), trouble)
+            track = _told(work, replace(track, count=count), trouble)
             if track.open and _waited(work, track):
                 work.put(closed(track, work))
             else:
                 work.put(replace(track, due=now + (pause if memo.ended else BLOCKED_RETRY_S)))
         case "again":
-            work.put(replace(track, failures=track.failures + 1, due=now + pause))
+            if now >= track.due:  # those asked together fail together: that counts once
+                work.put(replace(track, count=count, due=now + pause))
 
 
 def _gone(work: Work, track: Track) -> None:
@@ -100,7 +104,7 @@ def _told(work: Work, track: Track, trouble: Trouble) -> Track:
 def text_trouble(work: Work, track: Track, event: int, answer: Answer) -> None:
     """A whole text that cannot be had (old server, pruned): the cut one must do; else it is tried again."""
     if not isinstance(answer, Trouble) or answer.kind in {*HOPELESS, "missing"}:
-        work.put(replace(track, texts={**track.texts, event: None}, failures=0))
+        work.put(replace(track, texts={**track.texts, event: None}, count=Count()))
         deliver(work, track.id)
     elif work.now >= track.due:  # several asked together fail together: that counts once
         trouble(work, track, answer)
@@ -110,13 +114,13 @@ def slow_questions(work: Work) -> tuple[Question, ...]:
     """Return this tick's look for late events of a plan that has ended, and one for a plan that left the list."""
     tracks, now = tuple(work.tracks.values()), work.now
     overdue = [t for t in tracks if not t.open and max(t.sweep_due, t.due) <= now]
-    unseen = [t for t in tracks if t.open and t.plan is not None and t.seen_at < work.walk.listed_at]
+    unseen = [t for t in tracks if t.open and t.plan is not None and t.seen_at < work.walk.listed_at and t.due <= now]
     asked: list[Question] = []
     if overdue:
         track = min(overdue, key=lambda t: t.sweep_due)
         asked.append(_sweep(track))
     if unseen:
-        asked.append(PlanDetail(min(unseen, key=lambda t: t.seen_at).id))
+        asked.append(PlanDetail(min(unseen, key=lambda t: max(t.seen_at, t.looked_at)).id))
     return tuple(asked)
 
 

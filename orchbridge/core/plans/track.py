@@ -13,6 +13,7 @@ from orchbridge.core.normalize.context import Context
 from orchbridge.core.normalize.plans import terminal
 from orchbridge.core.questions import PlanDetail, PlanEvents, PlanEventWhole, Question
 from orchbridge.core.reading import Reading
+from orchbridge.core.trouble import Count
 
 WHOLE_AT_ONCE = 8
 TRUNCATED_BYTES = 1024  # the list cuts longer texts to this (reference 7)
@@ -40,6 +41,7 @@ class Track(msgspec.Struct, frozen=True):
     """A plan being followed. Only `memo` is remembered across claims.
 
     held   events read but not delivered, because the first of them still lacks its whole text
+    looked_at  when its own page was last asked for, whatever came of it
     texts  whole events fetched for those held; None where only the cut text can be had
     """
 
@@ -53,8 +55,9 @@ class Track(msgspec.Struct, frozen=True):
     texts: Mapping[int, PlanEvent | None] = {}
     reading: Reading = Reading()
     seen_at: float = 0.0
+    looked_at: float = 0.0
     misses: int = 0
-    failures: int = 0
+    count: Count = Count()
     due: float = 0.0
     sweep_due: float = 0.0
 

@@ -16,6 +16,7 @@ from orchbridge.core.normalize.secrets import secret_values
 from orchbridge.core.plans.track import Track, needs_whole, replace
 from orchbridge.core.questions import Page, PlanEvents, Question, Reply
 from orchbridge.core.reading import after
+from orchbridge.core.trouble import Count
 from orchbridge.core.walk import Start, Walk
 
 PATIENCE = 43_200  # nothing hints at a running plan's events: ask every tick, for a day at the usual pace
@@ -72,7 +73,7 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
         track.reading, asked_at=reply.asked_at, now=work.now, newest=newest, fresh=len(held) + len(odd_ones),
         cut_at=cut_at, poll_s=work.settings.poll_s, patience=PATIENCE,
     )  # fmt: skip
-    track = replace(track, held=(*held.values(), *odd_ones), reading=reading, misses=0, failures=0, due=0.0)
+    track = replace(track, held=(*held.values(), *odd_ones), reading=reading, misses=0, count=Count(), due=0.0)
     work.put(track)
     deliver(work, track.id)
 
