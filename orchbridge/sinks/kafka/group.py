@@ -24,7 +24,7 @@ from orchbridge.sinks.kafka.settings import KafkaSettings
 POLL_S = 1.0  # far below max_poll_interval_ms, at which a member is put out of the group without a word
 JOIN_S = 60.0  # without a decision for so long a new consumer is tried
 SETTLE_S = 3.0  # for commits under way before the others get on; what ends later is fenced or already committed
-ASK_S = 5.0
+ASK_S = 8.0  # a question waits for a sharing-out that is under way, and that for one who sleeps
 AGAIN_S = 0.2
 
 # The coordinator does not count us as a member of this generation any more.
@@ -125,16 +125,16 @@ class Member:
 
     def _decide(self) -> None:
         given = self._assignor.given
+        owned = frozenset(stream for stream in self.gates if stream.name in given.streams)
+        self._generation = self._consumer._coordinator.generation if self._consumer else -1
+        self._share = Share(owned, self._settings.group, given.members, given.owners)
+        self._news.set()  # first, so that whoever is turned away below has been asked to stop by then
         for stream, gate in self.gates.items():
-            if stream.name in given.streams:
+            if stream in owned:
                 gate.open()
             else:
                 gate.shut(f"the group gave {stream.name} to {given.owners.get(stream.name) or 'nobody'}")
-        self._generation = self._consumer._coordinator.generation if self._consumer else -1
-        owned = frozenset(stream for stream in self.gates if stream.name in given.streams)
-        self._share = Share(owned, self._settings.group, given.members, given.owners)
         self._moved.set()
-        self._news.set()
 
     def _tell_apart(self, error: OrchbridgeError) -> None:
         self._share = msgspec.structs.replace(self._share, apart=error)
