@@ -28,6 +28,8 @@ LIMIT_MIN = 10
 UNREADABLE = frozenset({"forbidden", "oversize", "malformed", "invalid"})  # trying again will not mend these
 BATCH_BYTES_MAX = 16 * 1024 * 1024  # of what PE wrote about the events of one batch
 OPEN_ENDED_MAX = 64  # finished ones read at once while catching up; running ones do not count
+RESTING_AS_ONE = 16  # so many that cannot be read now take the room of one: the sick must not keep out the others
+LARGER_AGAIN_S = 600.0  # after a limit was refused: it may have been a proxy, or for a while
 
 replace = msgspec.structs.replace
 
@@ -41,6 +43,8 @@ class Tracked(Protocol):
     def memo(self) -> Any: ...
     @property
     def open(self) -> bool: ...
+    @property
+    def due(self) -> float: ...
 
 
 T = TypeVar("T", bound=Tracked)
@@ -146,6 +150,8 @@ class Draft(Generic[T]):
         self.happened(happenings)
         if self.walk.left is not None:
             self._hand_over(self.walk.left, start)
+        if self.walk.most and self.walk.scan is None and self.now - self.walk.lowered_at >= LARGER_AGAIN_S:
+            self.walk = replace(self.walk, most=0)
         return self.walk.trusted and self.walk.scan is None
 
     def set_aside(self, odds: Sequence[Odd]) -> None:
@@ -189,7 +195,7 @@ class Draft(Generic[T]):
     def ask_for_less(self, limit: int) -> bool:
         """The server refused a question with this limit; return whether a lower one is worth trying."""
         lower = max(LIMIT_MIN, limit // 2)
-        self.walk = replace(self.walk, most=min(lower, self.walk.most or lower))
+        self.walk = replace(self.walk, most=min(lower, self.walk.most or lower), lowered_at=self.now)
         return limit > LIMIT_MIN
 
     def slow_down(self, trouble: Trouble) -> None:
@@ -202,8 +208,10 @@ class Draft(Generic[T]):
         """Whether an answer about one id is about the history we read now."""
         return self.walk.trusted and reply.asked_at >= self.walk.since
 
-    def take_up(self, busy: int, make: Callable[[int], T]) -> None:
-        """Begin tracking what the walk has to do, as far as there is room beside the `busy` ones."""
+    def take_up(self, ended: Sequence[T], make: Callable[[int], T]) -> None:
+        """Begin tracking what the walk has to do, as far as there is room beside those `ended` and not yet read."""
+        resting = sum(track.due > self.now for track in ended)
+        busy = len(ended) - resting + resting // RESTING_AS_ONE
         self.walk, taken, happenings = take(self.walk, OPEN_ENDED_MAX - busy, self.now)
         self.happened(happenings)
         for id_ in taken:

@@ -124,7 +124,8 @@ class Walk(msgspec.Struct, frozen=True):
     suspect   why the server looks like another one; `survivor` is the floor of a reset whose listing is under way
     since     what was asked before may be about another history
     held      the server asked us to wait until then; nothing is asked
-    wide      how much to list at once, for a server without paging; `most` is the largest limit it takes, 0 = any
+    wide      how much to list at once, for a server without paging; `most` is the largest limit it takes, 0 = any,
+              learnt when it last refused a larger one, `lowered_at`
     left      what the first listing left to a backfill, until that is told
     """
 
@@ -147,6 +148,7 @@ class Walk(msgspec.Struct, frozen=True):
     held: float = 0.0
     wide: int = 0
     most: int = 0
+    lowered_at: float = 0.0
     left: Left | None = None
 
     @property

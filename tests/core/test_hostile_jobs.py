@@ -393,3 +393,15 @@ def test_one_job_that_may_not_be_read_hides_no_other_that_has_left_the_newest_pa
     altered(server, forbid)
     life.until(160.0)
     assert [summary["complete"] for summary in summaries(life, 2)] == [True]
+
+
+def test_many_jobs_that_cannot_be_read_keep_no_other_out() -> None:
+    sick = range(1, 101)
+    server = Server([simple_job(id_, 1_000 * id_, begin=100.0, nodes=1) for id_ in sick])
+    broken = Trouble("server", "500", 500)
+    altered(server, lambda q, a: broken if isinstance(q, JobEvents) and q.job in sick else a)
+    life = Life(JobStream(settings("jobs")), server, now=110.0)
+    life.until(130.0)
+    server.jobs.append(simple_job(200, 500_000, begin=130.0))
+    life.until(140.0)
+    assert [summary["complete"] for summary in summaries(life, 200)] == [True]

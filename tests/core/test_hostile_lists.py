@@ -338,3 +338,18 @@ def test_jobs_are_read_once_in_whatever_order_they_become_visible(
     for job in jobs:
         if job.id in jobs_read(life):
             assert sum(f"/{job.id}/event/" in id_ for id_ in life.store.ids) == len(job.events)
+
+
+def test_a_limit_that_was_refused_for_a_moment_is_tried_again() -> None:
+    server = Server([simple_job(1, 100, begin=-900.0)])
+    life = Life(JobStream(settings("jobs")), server, now=1.0)
+    life.until(5.0, step=1.0)
+    server.trouble = {JobsPage: Trouble("invalid", "400 of a proxy", status=400)}
+    life.until(7.0, step=1.0)
+    server.trouble = {}
+    life.until(30.0, step=1.0)
+    assert isinstance(server.asked[-1], JobsPage)
+    assert server.asked[-1].limit < 50
+    life.until(640.0, step=1.0)
+    assert isinstance(server.asked[-1], JobsPage)
+    assert server.asked[-1].limit == 50

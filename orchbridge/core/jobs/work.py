@@ -40,8 +40,8 @@ class Work(Draft[Track]):
 
     def take_up_jobs(self) -> None:
         """Begin tracking what the walk has to do, as far as there is room."""
-        busy = sum(1 for track in self.tracks.values() if track.open and (track.memo.ended or track.job is None))
-        self.take_up(busy, lambda id_: Track(id_, Memo(self.walk.head.epoch), seen_at=self.now))
+        ended = [track for track in self.tracks.values() if track.open and (track.memo.ended or track.job is None)]
+        self.take_up(ended, lambda id_: Track(id_, Memo(self.walk.head.epoch), seen_at=self.now))
 
     def batch(self) -> Batch:
         """Return the batch."""

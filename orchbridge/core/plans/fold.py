@@ -12,8 +12,8 @@ from orchbridge.core.trouble import ABSENT_MAX, BLOCKED_RETRY_S, HOPELESS, Count
 
 
 def take_up(work: Work) -> None:
-    busy = sum(1 for track in work.tracks.values() if track.open and (track.memo.ended or track.plan is None))
-    work.take_up(busy, lambda id_: Track(id_, Memo(work.walk.head.epoch), seen_at=work.now))
+    ended = [track for track in work.tracks.values() if track.open and (track.memo.ended or track.plan is None)]
+    work.take_up(ended, lambda id_: Track(id_, Memo(work.walk.head.epoch), seen_at=work.now))
 
 
 def gap(work: Work, id_: int, answer: Answer) -> None:
