@@ -90,12 +90,41 @@ def test_a_start_at_a_job_is_a_start_at_its_creation() -> None:
 
 
 def test_an_event_without_an_id_is_delivered_once() -> None:
-    nameless = PlanEvent(None, "out_message", b'{"type":"out_message"}', times.text(1.0), message="hello")
-    life = Life(PlanStream(settings("plans")), Server(plans={81: (plan("running"), [nameless])}))
+    one = nameless(b'{"type":"out_message"}')
+    life = Life(PlanStream(settings("plans")), Server(plans={81: (plan("running"), [one])}))
     life.until(5.0)
     life.claim()
     life.until(10.0)
     assert len(life.store.of("plan.message.v1")) == 1
+
+
+def nameless(raw: bytes) -> PlanEvent:
+    return PlanEvent(None, "out_message", raw, times.text(1.0), message="hello")
+
+
+def test_events_without_an_id_that_look_alike_are_told_apart() -> None:
+    many = [nameless(b'{"password":"a%d"}' % at) for at in (1, 2, 3)]
+    server = Server(plans={81: (plan("running"), [*many[:2], many[0]])})
+    life = Life(PlanStream(settings("plans")), server)
+    life.until(5.0)
+    life.claim()
+    server.plans[81] = (plan("running"), many)
+    life.until(10.0)
+    ids = [record.id for record in life.store.of("plan.message.v1")]
+    assert len(ids) == len(set(ids)) == 3
+    assert [id_[-2:] for id_ in ids[1:]] == ["-2", "-3"]
+
+
+def test_what_is_remembered_of_events_without_an_id_has_an_end() -> None:
+    server = Server(plans={81: (plan("running"), [nameless(b'{"n":%d}' % at) for at in range(1_200)])})
+    life = Life(PlanStream(settings("plans")), server)
+    for moment in (5.0, 10.0, 15.0):
+        life.until(moment)
+        life.claim()
+    assert len(life.store.of("plan.message.v1")) == 1_000
+    (aside,) = life.store.of("quarantine.v1")
+    assert (aside.id, aside.data and aside.data["original"]) == ("e1:plan/81/event/more/quarantine", None)
+    assert len(life.state.tracks[81].memo.odd) == 1_001
 
 
 @given(st.lists(st.sampled_from(["ok", "ok", "refused", "answer_lost"]), max_size=40))

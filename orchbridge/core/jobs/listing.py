@@ -9,7 +9,7 @@ from orchbridge.core.jobs.settle import unreadable
 from orchbridge.core.jobs.track import let_go, slow_questions, with_facts
 from orchbridge.core.jobs.work import Work
 from orchbridge.core.normalize.jobs import terminal
-from orchbridge.core.questions import JobsPage, Page, Reply
+from orchbridge.core.questions import JobEvents, JobsPage, Page, Reply
 from orchbridge.core.walk import Seen
 
 PAGE_MIN, PAGE_MAX = 50, 200
@@ -38,7 +38,9 @@ def fold_list(work: Work, reply: Reply, question: JobsPage) -> None:
         for track in tuple(work.tracks.values()):
             if track.id <= work.walk.head.high and let_go(track, work.now, work.settings.late_window_s):
                 work.drop(track.id)
-        work.slow = slow_questions(work.tracks.values(), work.tasks, work.walk.listed_at, work.now)
+        slow = slow_questions(work.tracks.values(), work.tasks, work.walk.listed_at, work.now)
+        crowded = question.offset > 0  # so much is new that the list took another page: late looks wait for a tick
+        work.slow = tuple(one for one in slow if not (crowded and isinstance(one, JobEvents)))
 
 
 def seen_of(page: Page) -> list[Seen]:

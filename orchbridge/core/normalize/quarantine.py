@@ -76,11 +76,13 @@ def unsaid(place: Place, odds: Iterable[Odd], said: Collection[str], prefix: str
     room = NAMES_MAX - len(known)
     if len(fresh) <= room:
         return fresh
-    fresh = fresh[: max(0, room)]
-    if prefix + MORE not in known:
-        reason = f"more than {NAMES_MAX} items could not be understood; the others are not set aside one by one"
-        fresh.append(Aside(MORE, reason, None, 0, hashlib.sha256(b"").hexdigest()))
-    return fresh
+    return fresh[: max(0, room)] + ([] if prefix + MORE in known else [others("could not be understood")])
+
+
+def others(what: str) -> Aside:
+    """Return what stands for all items beyond NAMES_MAX that `what` is true of."""
+    reason = f"more than {NAMES_MAX} items {what}; the others are not set aside one by one"
+    return Aside(MORE, reason, None, 0, hashlib.sha256(b"").hexdigest())
 
 
 def _distinct(odds: Iterable[Odd]) -> Iterable[Odd]:

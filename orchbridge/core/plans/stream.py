@@ -80,7 +80,7 @@ class PlanStream:
                 start = self._started(work, reply)
             elif isinstance(reply.question, PlansPage):
                 if self._list(work, reply, reply.question, start):
-                    slow = slow_questions(work)
+                    slow = () if reply.question.offset else slow_questions(work)
             else:
                 slow = tuple(question for question in slow if subject(question) != subject(reply.question))
                 fold_answer(work, reply)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
@@ -11,7 +12,7 @@ from orchbridge.core.draft import Draft
 from orchbridge.core.facts import Odd, PlanEvent
 from orchbridge.core.normalize.context import Context
 from orchbridge.core.normalize.plans import context, event_record, state_record, terminal
-from orchbridge.core.normalize.quarantine import aside_record, digest_name, unsaid, within
+from orchbridge.core.normalize.quarantine import MORE, NAMES_MAX, aside_record, digest_name, others, unsaid, within
 from orchbridge.core.normalize.secrets import secret_values
 from orchbridge.core.plans.track import Track, needs_whole, replace
 from orchbridge.core.questions import Page, PlanEvents, Question, Reply
@@ -53,14 +54,12 @@ def with_context(work: Work, track: Track) -> Track:
 def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
     """Hold the fresh events of an answer and deliver them as far as their texts are whole."""
     track = with_context(work, track)
-    if track.context is None:
+    ctx = track.context
+    if ctx is None:
         return  # asked again once the plan is known
     events = [item for item in page.items if isinstance(item, PlanEvent) and (item.id is None or item.id > 0)]
     numbered = sorted((event for event in events if event.id is not None), key=lambda event: event.id or 0)
     fresh = set(track.memo.events.fresh([event.id for event in numbered if event.id is not None]))
-    odd_ones = [
-        event for event in events if event.id is None and event_name(track.context, event) not in track.memo.odd
-    ]
     held: dict[int | None, PlanEvent] = {}
     for event in numbered:
         if event.id in fresh:
@@ -68,7 +67,8 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
     newest = max((event.id or 0 for event in numbered), default=0)
     start = reply.question.start if isinstance(reply.question, PlanEvents) else None
     cut_at = newest if page.cut and newest and newest >= (start or 0) else None  # else its server does not go on
-    track = _quarantine(work, track, track.context, page)
+    track = _quarantine(work, track, ctx, page)
+    track, odd_ones = _unnumbered(work, track, ctx, page)
     reading = after(
         track.reading, asked_at=reply.asked_at, now=work.now, newest=newest, fresh=len(held) + len(odd_ones),
         cut_at=cut_at, poll_s=work.settings.poll_s, patience=PATIENCE,
@@ -78,9 +78,38 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
     deliver(work, track.id)
 
 
-def event_name(ctx: Context, event: PlanEvent) -> str:
-    """Return the event's id, or the digest of its redacted content where the server gave none."""
-    return str(event.id) if event.id is not None else digest_name(ctx.redacted(event.raw, "", []))
+def _unnumbered(work: Work, track: Track, ctx: Context, page: Page) -> tuple[Track, list[PlanEvent]]:
+    """Return the events without an id that were not told yet; beyond what is remembered, one aside stands for them."""
+    memo, known, alike = track.memo, set(track.memo.odd), Counter[str]()
+    fresh = list[PlanEvent]()
+    for event in {item.raw: item for item in page.items if isinstance(item, PlanEvent) and item.id is None}.values():
+        name = event_name(ctx, event, ())
+        alike[name] += 1
+        if _copy(name, alike[name]) not in known:
+            fresh.append(event)
+    room = max(0, NAMES_MAX - len(known))
+    if len(fresh) > room and MORE not in known:
+        aside = others("are events without an id")
+        work.records.append(aside_record(within(ctx, "event"), aside, work.observed))
+        track = replace(track, memo=replace(memo, odd=(*memo.odd, aside.name)))
+    return track, fresh[:room]
+
+
+def _copy(name: str, copies: int) -> str:
+    return name if copies == 1 else f"{name}-{copies}"
+
+
+def event_name(ctx: Context, event: PlanEvent, said: tuple[str, ...]) -> str:
+    """Return the event's id, or the digest of its redacted content where the server gave none.
+
+    Those that look alike, but for their secrets, follow one another as `-2` and on; `said` are the names in use.
+    """
+    if event.id is not None:
+        return str(event.id)
+    name, copies = digest_name(ctx.redacted(event.raw, "", [])), 1
+    while _copy(name, copies) in said:
+        copies += 1
+    return _copy(name, copies)
 
 
 def deliver(work: Work, id_: int) -> None:
@@ -99,7 +128,7 @@ def deliver(work: Work, id_: int) -> None:
                 break
             cut = track.texts[event.id] is None
             event = track.texts[event.id] or event
-        name = event_name(ctx, event)
+        name = event_name(ctx, event, odd)
         late = event.id is not None and event.id < newest
         work.records.append(event_record(ctx, event, name, work.observed, late=late, cut=cut))
         work.weight += len(event.raw)

@@ -49,6 +49,7 @@ class Carrier:
         self.fates: list[str] = []
         self.tick: list[Question] = []
         self.heard: set[tuple[str, object]] = set()
+        self.listed = False  # by the last tick
         self.most: Callable[[], int | None] = lambda: None
         self.claim()
 
@@ -118,6 +119,7 @@ class Carrier:
             if not self.lap(random):
                 asked = [question for question in self.tick if isinstance(question, COUNTED)]
                 kind = most is None or claims != self.claims or len(asked) <= most
+                self.listed = any(isinstance(question, JobsPage | PlansPage) for question in asked)
                 assert kind, f"unkind: {len(asked)} where {most} would do: {asked}"
                 return
         raise AssertionError(f"asks for ever at {self.now}: {self.stream.ask(self.state, self.now)}")

@@ -16,6 +16,7 @@ from tests.core.server import ScriptedJob, Server
 
 replace = msgspec.structs.replace
 OVER = {"finished", "failed", "stopped"}
+STALE_S = 15.0
 ENDS = ("finished", "failed", "errored", "skipped")
 
 
@@ -119,7 +120,11 @@ class ModelServer(Server):
                 asked = replace(question, limit=limit)
             if self.faults.no_offset and isinstance(question, JobsPage):
                 asked = replace(asked, offset=0)
-        answer = super().answer(asked, now)
+        seen_at = now
+        if isinstance(question, JobsPage) and self.faults.at_work.get("JobsPage", ("", 0))[0] == "stale":
+            del self.faults.at_work["JobsPage"]
+            seen_at = now - STALE_S  # from a replica that lags
+        answer = super().answer(asked, seen_at)
         heard = self.faults.change(question, answer, self.random)
         if isinstance(heard, Trouble) and heard.kind in {"missing", "absent"} and heard is not answer:
             self._denied(question)

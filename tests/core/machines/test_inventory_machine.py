@@ -20,13 +20,13 @@ from tests.core.machines.ledger import Ledger
 from tests.core.server import Server
 
 BEGIN, FORGET_S = 1_000_000.0, 120.0
-names = st.sampled_from([f"n{at}.test" for at in range(5)])
+names = st.sampled_from([f"n{at}.test" for at in range(3)])
 seeds = st.integers(0, 2**16)
 pauses = st.sampled_from([0.0, 1.0, 6.0, 6.0, 12.0])
 
 
 class InventoryMachine(RuleBasedStateMachine):
-    """A broker with five nodes, an inventory stream, and the memory it commits to."""
+    """A broker with three nodes, an inventory stream, and the memory it commits to."""
 
     def __init__(self) -> None:
         super().__init__()
