@@ -12,7 +12,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from orchbridge.core.records import Message
 from orchbridge.sinks.kafka.settings import CURSOR_PARTITIONS
 
-_CACHE_MAX = 20_000
+_CACHE_MAX = 2_000  # keys of jobs under way; more would only be memory that grows for hours
 _OVERHEAD = 128  # of a batch of one: its header and the record's own lengths, rounded up
 _HEADER_OVERHEAD = 10
 
