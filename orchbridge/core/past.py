@@ -92,7 +92,7 @@ def settled(past: Past, walk: Walk, tracked: Collection[int]) -> tuple[Past, Wal
     head, passage = walk.head, walk.head.passage
     ahead = passage.done + len(todo) + len(tracked)
     if past.backfill:
-        total = max(past.handed, ahead) if passage.cut == past.cut else ahead
+        total = max(passage.total or past.handed, ahead) if passage.cut == past.cut else ahead
     else:
         total = max(_reach(past.window, seen), passage.total, ahead)
     if passage.total != total or passage.cut != past.cut:

@@ -80,8 +80,10 @@ class Life:
 
     def lap(self, fate: str = "ok") -> bool:
         """Ask everything, fold, commit; return whether anything was asked. A bad fate ends the claim."""
-        if self.state is None or (isinstance(self.stream, Finite) and self.stream.waits(self.state)):
+        if self.state is None or self._waits():
             self.claim()
+            if self._waits():
+                return False  # whoever carries it rests before it looks again
         questions = self.stream.ask(self.state, self.now)
         replies = [Reply(q, self.server.answer(q, self.now), self.now, self.now) for q in questions]
         while replies:
@@ -94,7 +96,10 @@ class Life:
                     self.claim()
                     return True
             self.state, replies = batch.state, list(batch.left)
-        return bool(questions)
+        return bool(questions) and not self._waits()
+
+    def _waits(self) -> bool:
+        return isinstance(self.stream, Finite) and self.stream.waits(self.state)
 
     def until(self, end: float, step: float = 0.5, fates: Iterator[str] | None = None) -> None:
         """Live on until `end`, lap after lap; at each step until nothing more is asked."""
