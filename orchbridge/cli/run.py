@@ -140,4 +140,7 @@ def _watched(
     """Yield what the watch is told of each source."""
     for source in settings.sources:
         intervals = {stream.id.kind: stream.settings.poll_s for stream in streams[source.name]}
-        yield Watched(source.name, urlsplit(str(source.url)).netloc, intervals, clients[source.name].budget_left)
+        past = frozenset(stream.id.kind for stream in streams[source.name] if stream.settings.run)
+        quiet = past if source.start == "now" else frozenset[str]()
+        host = urlsplit(str(source.url)).netloc
+        yield Watched(source.name, host, intervals, clients[source.name].budget_left, quiet)

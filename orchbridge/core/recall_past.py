@@ -60,8 +60,8 @@ class PastRecall(WalkRecall[M]):
     def _handed(self) -> tuple[Past, Handover]:
         name = self._settings.name
         note, told = self._notes.get("window"), self._notes.get("eras")
-        if note is None:
-            return Past(None), Handover()
+        if note is None:  # with "now" nothing will ever be handed over: done, rather than waiting for it
+            return Past(Window() if self._settings.start.kind == "now" else None), Handover()
         handed = memos.decode(Handover, f"{name}/window", note)
         eras = memos.decode(Eras, f"{name}/eras", told).eras if told is not None else ()
         window, cut = window_of(handed, eras)

@@ -45,12 +45,16 @@ class Asked(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One configured source: its streams with the seconds between looks, and its budget of requests."""
+    """One configured source: its streams with the seconds between looks, and its budget of requests.
+
+    The `quiet` streams are told of only once they have something to do.
+    """
 
     name: str
     host: str
     streams: Mapping[str, float]
     budget_left: Callable[[], float] | None = None
+    quiet: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -100,7 +104,7 @@ class OpsWatch:
         for source in sources:
             for kind, interval_s in source.streams.items():
                 self._fates[StreamId(source.name, kind)] = _Fate(interval_s)
-            self._gauges.zeros(source.name, source.streams)
+            self._gauges.zeros(source.name, [kind for kind in source.streams if kind not in source.quiet])
         metrics.refresh = self.refresh
 
     # -- told by the runtime ------------------------------------------------------------------
@@ -224,6 +228,8 @@ class OpsWatch:
         """The stream has come to its end: nobody carries it any more, and what it did stays to be seen."""
         fate = self._fate(stream)
         fate.word, fate.since, fate.last_lap, fate.state = words.DONE, None, None, state
+        if not self._shown(stream, fate):
+            return  # there was nothing to do
         self._metrics.set("orchbridge_stream_owned", *where(stream.source, stream.kind), to=0)
         self._log.info("stream.done", stream=stream.name, cursor=self._view(stream, state).cursor)
 
@@ -294,8 +300,20 @@ class OpsWatch:
             up=pulse.up(now),
             requests_per_s=round(pulse.per_s(now), 2),
             budget_left=None if source.budget_left is None else round(source.budget_left(), 1),
-            streams=tuple(self._stream(id_, fate) for id_, fate in self._fates.items() if id_.source == source.name),
+            streams=tuple(
+                self._stream(id_, fate)
+                for id_, fate in self._fates.items()
+                if id_.source == source.name and self._shown(id_, fate)
+            ),
         )
+
+    def _shown(self, stream: StreamId, fate: _Fate) -> bool:
+        """Whether people are told of a stream: of a quiet one if it has, or had, something to do, or needs a person."""
+        source = self._sources.get(stream.source)
+        if source is None or stream.kind not in source.quiet or fate.word == words.PARKED:
+            return True
+        progress = None if fate.state is None else self._view(stream, fate.state).progress
+        return progress is not None and progress.total > 0 and (not progress.over or fate.records > 0)
 
     def _stream(self, stream: StreamId, fate: _Fate) -> StreamStatus:
         view = StreamView() if fate.state is None else self._view(stream, fate.state)

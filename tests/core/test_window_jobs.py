@@ -265,3 +265,21 @@ def test_live_and_backfill_together_give_everything_once(
     assert backfill.life.stream.done(backfill.life.state)
     kinds = Counter(record.data["kind"] for record in live.store.of("bridge.notice.v1") if record.data)
     assert kinds == ({} if start.id == 900 else {"backfill_started": 1, "backfill_done": 1})
+
+
+def test_a_backfill_that_was_begun_goes_on_though_the_start_is_now_by_then() -> None:
+    live, _ = halves(JobStream, JobWindow, "jobs", history(), Start("earliest"), repeat("ok"), repeat("ok"))
+    live(3.0)
+    assert not live.store.of("job.summary.v1")  # all of it is handed over
+    after = Life(JobWindow(settings("jobs-backfill", start=Start("now"))), live.life.server, live.store, now=4.0)
+    after.until(40.0)
+    assert {record.key for record in live.store.of("job.summary.v1")} == {str(id_) for id_ in range(1, 13)}
+    assert twice(live.store) == []
+
+
+def test_a_backfill_to_which_nothing_was_left_is_done_at_once_where_the_start_is_now() -> None:
+    life = Life(JobWindow(settings("jobs-backfill", start=Start("now"))), history())
+    life.until(5.0)
+    assert (life.server.asked, life.store.documents, life.claims) == ([], {}, 1)
+    assert isinstance(life.stream, JobWindow)
+    assert life.stream.done(life.state)

@@ -44,14 +44,16 @@ class Stage:
     clock: Clock = field(default_factory=Clock)
     metrics: Metrics = field(default_factory=Metrics)
     lines: list[MutableMapping[str, Any]] = field(default_factory=list)
+    quiet: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         def keep(_: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
             self.lines.append({**event, "level": level})
             raise structlog.DropEvent
 
+        prod = {"jobs": 2.0, "plans": 2.0, "inventory": 30.0} | dict.fromkeys(self.quiet, 2.0)
         sources = [
-            Watched("prod", "pe.example.com:8143", {"jobs": 2.0, "plans": 2.0, "inventory": 30.0}, lambda: 41.5),
+            Watched("prod", "pe.example.com:8143", prod, lambda: 41.5, self.quiet),
             Watched("lab", "lab.example.com:8143", {"jobs": 2.0}),
         ]
         self.watch = OpsWatch(

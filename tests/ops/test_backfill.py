@@ -68,3 +68,19 @@ def test_good_news_is_no_warning() -> None:
     stage.watch.committed(BACKFILL, Batch((notice,), {}, StreamView()), 0.1)
     (line,) = [line for line in stage.lines if line["event"] == "notice.given"]
     assert line["level"] == "info"
+
+
+def test_a_quiet_backfill_is_told_of_only_once_it_has_something_to_do() -> None:
+    stage = Stage(quiet=frozenset({"jobs-backfill"}))
+
+    def told() -> bool:
+        text = stage.metrics.text("")[0].decode() + page(stage.watch.status(), ())
+        return "jobs-backfill" in text or "stream.done" in stage.events()
+
+    stage.watch.assigned(BACKFILL)
+    assert not told()
+    stage.watch.finished(BACKFILL, StreamView(progress=Progress(over=True)))
+    assert not told()
+    stage.watch.claimed(BACKFILL, view(1_000))
+    stage.watch.lapped(BACKFILL, Batch((), {}, view(3_150)), stage.clock.now)
+    assert told()

@@ -1,0 +1,33 @@
+"""Which streams a configuration makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchbridge.cli import wiring
+from orchbridge.config import load
+
+CONFIG = """
+[[sources]]
+name = "prod"
+url = "https://pe.test:8143"
+token_file = "{token}"
+start = "{start}"
+[sink]
+{sink}
+"""
+
+
+@pytest.mark.parametrize("start", ["now", "earliest", "job:350"])
+@pytest.mark.parametrize("lasting", [True, False])
+def test_an_unfinished_backfill_is_carried_on_whatever_the_start(tmp_path: Path, start: str, lasting: bool) -> None:
+    (tmp_path / "token").write_text("t")
+    sink = f'type = "jsonl"\ndirectory = "{tmp_path}"' if lasting else 'type = "stdout"'
+    file = tmp_path / "orchbridge.toml"
+    file.write_text(CONFIG.format(token=tmp_path / "token", start=start, sink=sink))
+    streams = {stream.id.kind: stream for stream in wiring.streams_of(load(file, {}))["prod"]}
+    past = {"jobs-backfill", "plans-backfill"} if lasting else set()
+    assert set(streams) == {"jobs", "plans", "inventory"} | past
+    assert streams["jobs"].settings.backfill is (lasting and start != "now")
