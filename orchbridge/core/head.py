@@ -9,7 +9,8 @@ import msgspec
 from orchbridge.core import times
 from orchbridge.core.errors import Corrupt
 
-VERSION = 1
+VERSION = 2  # written where the head tells what version 1 does not know, and would lose
+NEWS = ("odd", "eras", "handed", "passage", "forgotten")  # these
 ANCHORS_MAX = 32
 GAPS_MAX = 1_000
 ERAS_MAX = 50
@@ -82,7 +83,7 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     passage  of a window of history: how far it was read
     """
 
-    v: int = VERSION
+    v: int = 1
     url: str = ""
     keys: str = "bare"
     owner: str = ""
@@ -102,6 +103,9 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"e{self.epoch}"
 
 
+_FRESH = Head()
+
+
 def history(head: Head) -> tuple[Era, ...]:
     """Return the eras of a live stream's head; restores before its memory begins are one era without a survivor."""
     eras = head.eras
@@ -116,8 +120,9 @@ def begun_again(head: Head, survivor: int, again: Iterable[int]) -> Head:
 
 
 def encode(head: Head) -> bytes:
-    """Return the head as JSON."""
-    return msgspec.json.encode(head)
+    """Return the head as JSON, of the lowest version that knows everything it tells."""
+    new = any(getattr(head, name) != getattr(_FRESH, name) for name in NEWS)
+    return msgspec.json.encode(msgspec.structs.replace(head, v=VERSION if new else 1))
 
 
 def decode(name: str, document: bytes, *, url: str, keys: str, adopt: bool) -> Head:
@@ -129,9 +134,9 @@ def decode(name: str, document: bytes, *, url: str, keys: str, adopt: bool) -> H
             f"the cursor of {name} cannot be read: {error}",
             hint=f"put back an export of it, or begin anew: orchbridge cursors reset {name}",
         ) from error
-    if head.v != VERSION:
+    if not 1 <= head.v <= VERSION:
         raise Corrupt(
-            f"the cursor of {name} has version {head.v}, this program reads version {VERSION}",
+            f"the cursor of {name} has version {head.v}, this program reads versions 1 to {VERSION}",
             hint="run the version of orchbridge that wrote it",
         )
     if head.url != url and not adopt:

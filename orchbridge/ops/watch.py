@@ -13,11 +13,11 @@ from orchbridge.core.batch import Batch
 from orchbridge.core.errors import OrchbridgeError
 from orchbridge.core.ports import Share, StreamId
 from orchbridge.core.questions import Trouble
-from orchbridge.core.records import WARN, Record
 from orchbridge.core.view import StreamView
 from orchbridge.ops import status as words
-from orchbridge.ops.account import Account, about, finished_jobs, where
+from orchbridge.ops.account import Account, where
 from orchbridge.ops.gauges import Gauges
+from orchbridge.ops.lines import tell
 from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.pulse import Pulse
 from orchbridge.ops.repeats import Repeats
@@ -25,7 +25,6 @@ from orchbridge.ops.sharing import Sharing
 from orchbridge.ops.status import Mishap, SourceStatus, Status, StreamStatus
 
 LOG_INTERVAL_S = 60.0
-LINES_MAX = 20  # of one kind for one batch; a backlog would drown the log
 
 
 class Asked(Protocol):
@@ -153,7 +152,7 @@ class OpsWatch:
         self._metrics.observe("orchbridge_commit_seconds", *labels, value=seconds)
         self._account.committed(labels, batch.records, now)
         self._log.debug("batch.committed", stream=stream.name, records=len(batch.records), seconds=round(seconds, 4))
-        self._tell(stream, batch.records)
+        tell(self._log, stream, batch.records)
 
     def stumbled(self, stream: StreamId, loss: OrchbridgeError, pause_s: float) -> None:
         """The sink is uncertain; the stream will be claimed again after the pause."""
@@ -330,32 +329,3 @@ class OpsWatch:
             owner=self._sharing.owner(stream),
             left_s=None if view.progress is None else words.left_s(fate.first, self._clock(), view.progress),
         )
-
-    def _tell(self, stream: StreamId, records: tuple[Record, ...]) -> None:
-        """Write a line for what an operator looks for: jobs that ended, incomplete certificates, notices."""
-        for job, data in list(finished_jobs(records))[-LINES_MAX:]:
-            self._log.info(
-                "job.finished",
-                source=stream.source,
-                job=job.id,
-                name=job.name,
-                outcome=data.get("outcome"),
-                duration_s=data.get("duration_s"),
-            )
-        lines = [record for record in records if record.type in {"job.summary.v1", "bridge.notice.v1"}]
-        for record in lines[-LINES_MAX:]:
-            data = record.data or {}
-            if record.type == "bridge.notice.v1":
-                say = self._log.warning if record.severity >= WARN else self._log.info
-                say(
-                    "notice.given",
-                    stream=stream.name,
-                    kind=data.get("kind"),
-                    subject=data.get("subject"),
-                    explanation=data.get("explanation"),
-                    hint=data.get("action"),
-                )
-            elif not data.get("complete"):
-                self._log.warning(
-                    "job.incomplete", source=stream.source, job=about(data).id, reasons=data.get("reasons")
-                )

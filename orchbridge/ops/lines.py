@@ -1,0 +1,39 @@
+"""The log lines of what was committed."""
+
+from __future__ import annotations
+
+from structlog.typing import FilteringBoundLogger
+
+from orchbridge.core.ports import StreamId
+from orchbridge.core.records import WARN, Record
+from orchbridge.ops.account import about, finished_jobs
+
+LINES_MAX = 20  # of one kind for one batch; a backlog would drown the log
+
+
+def tell(log: FilteringBoundLogger, stream: StreamId, records: tuple[Record, ...]) -> None:
+    """Write a line for what an operator looks for: jobs that ended, incomplete certificates, notices."""
+    for job, data in list(finished_jobs(records))[-LINES_MAX:]:
+        log.info(
+            "job.finished",
+            source=stream.source,
+            job=job.id,
+            name=job.name,
+            outcome=data.get("outcome"),
+            duration_s=data.get("duration_s"),
+        )
+    lines = [record for record in records if record.type in {"job.summary.v1", "bridge.notice.v1"}]
+    for record in lines[-LINES_MAX:]:
+        data = record.data or {}
+        if record.type == "bridge.notice.v1":
+            say = log.warning if record.severity >= WARN else log.info
+            say(
+                "notice.given",
+                stream=stream.name,
+                kind=data.get("kind"),
+                subject=data.get("subject"),
+                explanation=data.get("explanation"),
+                hint=data.get("action"),
+            )
+        elif not data.get("complete"):
+            log.warning("job.incomplete", source=stream.source, job=about(data).id, reasons=data.get("reasons"))
