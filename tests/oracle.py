@@ -201,6 +201,8 @@ def _follow(
         if whole is None and due:
             best = min(epochs, key=lambda epoch: len(due - said[epoch]), default="e1")
             verdict.missing += sorted(f"{best}:{tale.name}/{part}" for part in due - said.get(best, set()))
+            for certificate in certificates.by_epoch[best][-1:]:
+                verdict.untrue += _lies(tale, certificate, said.get(best, set()), until)
             continue
         if whole is not None:
             epochs = epochs[epochs.index(whole) + 1 :]  # another one with this id has to be whole in a later epoch

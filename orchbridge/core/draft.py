@@ -29,6 +29,7 @@ UNREADABLE = frozenset({"forbidden", "oversize", "malformed", "invalid"})  # try
 BATCH_BYTES_MAX = 16 * 1024 * 1024  # of what PE wrote about the events of one batch
 OPEN_ENDED_MAX = 64  # finished ones read at once while catching up; running ones do not count
 RESTING_AS_ONE = 16  # so many that cannot be read now take the room of one: the sick must not keep out the others
+LIST_AGAIN_S = 15.0  # at the longest: nothing else is asked while the list cannot be had
 LARGER_AGAIN_S = 600.0  # after a limit was refused: it may have been a proxy, or for a while
 
 replace = msgspec.structs.replace
@@ -185,7 +186,7 @@ class Draft(Generic[T]):
         """Wait before the list is asked again; nothing else is asked meanwhile."""
         trouble = answer if isinstance(answer, Trouble) else Trouble("malformed", "not a list")
         failures = self.walk.failures + 1
-        pause = trouble.retry_after_s or backoff(self.settings.name, failures)
+        pause = trouble.retry_after_s or backoff(self.settings.name, failures, longest_s=LIST_AGAIN_S)
         if trouble.kind == "invalid" and self.ask_for_less(limit):
             pause = 0.0
         self.slow_down(trouble)

@@ -139,3 +139,16 @@ def test_delays_are_of_the_events_that_happened_during_a_fault() -> None:
     assert sorted(found_.all) == [2.0, 3.0, 4.0], "the first was before the beginning"
     assert found_.during == {"kill": 3.0}, "the other house's fault is none of its business"
     assert found_.summary()["max"] == 4.0
+
+
+def test_the_certificate_of_a_job_that_lacks_a_nodes_end_is_judged_as_well(
+    lives: tuple[Truth, list[Seen], float],
+) -> None:
+    truth, seen, until = lives
+    settled = {record.id.partition("/summary/")[0] for record in seen if certificate(record)}
+    early = {f"e1:job/{fact['id']}" for fact in truth if fact["fact"] == "job" and fact["at"] < until - 2.0}
+    place = some(seen, lambda record: event(record) and record.type.startswith("job.node.finished"), settled & early)
+    verdict = judge(truth, seen[:place] + seen[place + 1 :], until=until)
+    assert len(verdict.missing) == 1
+    assert any("counts" in line for line in verdict.untrue), verdict
+    assert any("is called complete without the end" in line for line in verdict.untrue), verdict

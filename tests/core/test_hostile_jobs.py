@@ -405,3 +405,19 @@ def test_many_jobs_that_cannot_be_read_keep_no_other_out() -> None:
     server.jobs.append(simple_job(200, 500_000, begin=130.0))
     life.until(140.0)
     assert [summary["complete"] for summary in summaries(life, 200)] == [True]
+
+
+@pytest.mark.parametrize("most", [200, 15])
+def test_a_limit_that_is_refused_in_the_middle_of_the_nodes_is_lowered(most: int) -> None:
+    server = Server([simple_job(1, 100, nodes=1_200)])
+
+    def refuse(question: Question, answer: Answer) -> Answer:
+        if isinstance(question, JobNodes) and question.offset and question.limit > most:
+            return Trouble("invalid", "the limit is too large", 400)
+        return answer
+
+    altered(server, refuse)
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(20.0)
+    (summary,) = summaries(life, 1)
+    assert (summary["complete"], summary["expected"]["nodes"]) == (True, 1_200)

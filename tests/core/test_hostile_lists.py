@@ -353,3 +353,31 @@ def test_a_limit_that_was_refused_for_a_moment_is_tried_again() -> None:
     life.until(640.0, step=1.0)
     assert isinstance(server.asked[-1], JobsPage)
     assert server.asked[-1].limit == 50
+
+
+def test_a_list_that_was_away_for_long_is_asked_again_within_15_s() -> None:
+    server = Server([simple_job(1, 100)], trouble={JobsPage: Trouble("unreachable", "refused")})
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(300.0)
+    before = len(server.asked)
+    life.until(330.0)
+    assert 2 <= len(server.asked) - before <= 3
+
+
+def test_a_gap_that_is_torn_for_a_while_is_read_after_all() -> None:
+    server = Server([simple_job(1, 100), simple_job(2, 200), simple_job(3, 300)])
+    torn: list[JobDetail] = []
+
+    def tear(question: Question, answer: Answer) -> Answer:
+        if isinstance(question, JobsPage) and isinstance(answer, Page):
+            return msgspec.structs.replace(answer, items=tuple(job for job in answer.items if job.id != 2))  # type: ignore[union-attr]
+        if isinstance(question, JobDetail) and question.job == 2 and len(torn) < 9:
+            torn.append(question)
+            return Trouble("malformed", "HTML")
+        return answer
+
+    altered(server, tear)
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(300.0, step=1.0)
+    assert len(torn) == 9
+    assert {record.key for record in life.store.of("job.summary.v1")} == {"1", "2", "3"}

@@ -133,3 +133,40 @@ def test_a_server_without_plans_is_asked_now_and_then() -> None:
     server.trouble = {}  # it was upgraded
     life.until(300.0, step=1.0)
     assert len([id_ for id_ in life.store.ids if "/event/" in id_]) == 3
+
+
+@pytest.mark.parametrize("torn", [1, 3, 1_000])
+def test_one_torn_answer_does_not_cut_a_text(torn: int) -> None:
+    server = Server(plans={81: (plan(), events(LONG, "short"))})
+    asked: list[Question] = []
+
+    def tear(question: Question, answer: Answer) -> Answer:
+        if isinstance(question, PlanEventWhole):
+            asked.append(question)
+            return Trouble("malformed", "HTML") if len(asked) <= torn else answer
+        return answer
+
+    altered(server, tear)
+    life = Life(PlanStream(settings("plans")), server)
+    life.until(60.0)
+    messages = [record.data for record in life.store.of("plan.message.v1") if record.data]
+    whole = torn < 1_000
+    assert [data["message"] == text for data, text in zip(messages, (LONG, "short"), strict=True)] == [whole, True]
+    assert messages[0].get("message_truncated", False) is not whole
+    assert len(asked) == (torn + 1 if whole else 4)
+    assert life.store.of("bridge.notice.v1") == []
+
+
+def test_the_last_state_of_a_plan_that_was_given_up_comes_once_it_can_be_read() -> None:
+    server = Server(plans={81: (plan("running"), events("short"))})
+    life = Life(PlanStream(settings("plans", late_window_s=1_000.0)), server)
+    life.until(5.0)
+    server.plans[81] = (plan(), server.plans[81][1])
+    server.trouble = {PlanEvents: Trouble("invalid", "no", 400), PlanDetail: Trouble("invalid", "no", 400)}
+    while life.state.tracks[81].open:
+        life.until(life.now + 1.0, step=1.0)
+        assert life.now < 200.0
+    assert [record.id for record in life.store.of("plan.state.changed.v1")] == ["e1:plan/81/state/running"]
+    server.trouble = {}
+    life.until(life.now + 150.0, step=1.0)
+    assert [record.id for record in life.store.of("plan.state.changed.v1")][1:] == ["e1:plan/81/state/success"]

@@ -43,7 +43,7 @@ def fold_detail(work: Work, question: JobDetail, answer: Job | Trouble) -> None:
         work.happened(happenings)
     else:
         work.troubles.append((f"job {question.job}", answer))
-        work.gap_unreadable(question.job, answer, "job", ABSENT_MAX)
+        work.gap_unreadable(question.job, answer, "job", FAILURES_MAX)
 
 
 def _without_page(work: Work, track: Track, job: Job, trouble: Trouble) -> None:
@@ -181,13 +181,15 @@ def page_of(work: Work, track: Track, reply: Reply) -> Page | None:
     if isinstance(answer, Page):
         return answer
     trouble = answer if isinstance(answer, Trouble) else Trouble("malformed", "not what was asked for")
+    if isinstance(question, JobNodes) and trouble.kind == "invalid":
+        pages = question.offset == 0 or question.offset >= question.limit  # else what it showed was less than a page
+        if pages and work.ask_for_less(question.limit):
+            return None
     if trouble.kind in {"invalid", "absent"}:
         if isinstance(question, JobEvents) and question.start is not None and question.start == track.reading.resume:
             return Page(())  # behind the last event of a list that was cut, some servers refuse to look
         if isinstance(question, JobNodes) and question.offset:
             return Page(())  # an old server without paging: what it showed was all
-        if isinstance(question, JobNodes) and trouble.kind == "invalid" and work.ask_for_less(question.limit):
-            return None
     if isinstance(question, JobNodes) and trouble.kind in {"malformed", "invalid"}:
         track = replace(track, misread=track.misread + 1)
     fold_trouble(work, track, f"{type(question).__name__} of job {track.id}", trouble)

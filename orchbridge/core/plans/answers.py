@@ -28,7 +28,7 @@ def fold_answer(work: Work, reply: Reply) -> None:
         track = replace(track, looked_at=work.now)
     match question, answer:
         case PlanEventWhole(), PlanEvent():
-            work.put(replace(track, texts={**track.texts, question.event: answer}, count=Count()))
+            work.put(replace(track, texts={**track.texts, question.event: answer}, count=Count(), torn=0))
             deliver(work, track.id)
         case PlanEventWhole(), _:
             text_trouble(work, track, question.event, answer)

@@ -8,7 +8,7 @@ from orchbridge.core.pace import backoff
 from orchbridge.core.plans.track import Memo, Track, replace
 from orchbridge.core.plans.work import Work, closed, deliver, next_sweep
 from orchbridge.core.questions import Answer, PlanDetail, PlanEvents, PlanEventWhole, Question, Trouble
-from orchbridge.core.trouble import ABSENT_MAX, BLOCKED_RETRY_S, HOPELESS, Count, Standing, decide
+from orchbridge.core.trouble import ABSENT_MAX, BLOCKED_RETRY_S, FAILURES_MAX, HOPELESS, Count, Standing, decide
 
 
 def take_up(work: Work) -> None:
@@ -26,7 +26,7 @@ def gap(work: Work, id_: int, answer: Answer) -> None:
         work.happened(happenings)
     else:
         trouble = answer if isinstance(answer, Trouble) else Trouble("malformed", "not a plan")
-        work.gap_unreadable(id_, trouble, "plan", ABSENT_MAX)
+        work.gap_unreadable(id_, trouble, "plan", FAILURES_MAX)
 
 
 def trouble(work: Work, track: Track, answer: Answer) -> None:
@@ -103,8 +103,14 @@ def _told(work: Work, track: Track, trouble: Trouble) -> Track:
 
 def text_trouble(work: Work, track: Track, event: int, answer: Answer) -> None:
     """A whole text that cannot be had (old server, pruned): the cut one must do; else it is tried again."""
-    if not isinstance(answer, Trouble) or answer.kind in {*HOPELESS, "missing"}:
-        work.put(replace(track, texts={**track.texts, event: None}, count=Count()))
+    told = answer if isinstance(answer, Trouble) else Trouble("malformed", "not what was asked for")
+    if told.kind == "malformed" and track.torn + 1 < ABSENT_MAX:
+        if work.now >= track.due:
+            work.troubles.append((f"plan {track.id}", told))
+            pause = backoff(f"{work.settings.name}/{track.id}", track.torn + 1)
+            work.put(replace(track, torn=track.torn + 1, due=work.now + pause))
+    elif told.kind in {*HOPELESS, "missing"}:
+        work.put(replace(track, texts={**track.texts, event: None}, count=Count(), torn=0))
         deliver(work, track.id)
     elif work.now >= track.due:  # several asked together fail together: that counts once
         trouble(work, track, answer)
@@ -118,6 +124,8 @@ def slow_questions(work: Work) -> tuple[Question, ...]:
     asked: list[Question] = []
     if overdue:
         track = min(overdue, key=lambda t: t.sweep_due)
+        if track.context is not None and track.plan is not None and track.plan.state not in track.memo.states:
+            asked.append(PlanDetail(track.id))  # given up before its last state was told
         asked.append(_sweep(track))
     if unseen:
         asked.append(PlanDetail(min(unseen, key=lambda t: max(t.seen_at, t.looked_at)).id))

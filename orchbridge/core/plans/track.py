@@ -42,6 +42,7 @@ class Track(msgspec.Struct, frozen=True):
 
     held   events read but not delivered, because the first of them still lacks its whole text
     looked_at  when its own page was last asked for, whatever came of it
+    torn   how often in a row a whole text came as something else
     texts  whole events fetched for those held; None where only the cut text can be had
     """
 
@@ -52,6 +53,7 @@ class Track(msgspec.Struct, frozen=True):
     read: str | None = None
     context: Context | None = None
     held: tuple[PlanEvent, ...] = ()
+    torn: int = 0
     texts: Mapping[int, PlanEvent | None] = {}
     reading: Reading = Reading()
     seen_at: float = 0.0
