@@ -283,3 +283,15 @@ def test_a_backfill_to_which_nothing_was_left_is_done_at_once_where_the_start_is
     assert (life.server.asked, life.store.documents, life.claims) == ([], {}, 1)
     assert isinstance(life.stream, JobWindow)
     assert life.stream.done(life.state)
+
+
+def test_the_last_event_of_a_job_that_ended_moments_ago_is_waited_for() -> None:
+    late, long_over = simple_job(1, 100, begin=-5.0), simple_job(2, 200, begin=LONG_AGO)
+    late.events[-1] = (*late.events[-1][:-1], 6.0)
+    long_over.events.pop()  # it never came, and nobody waits for it
+    life = replay(Window(), Server([late, long_over]))
+    life.until(3.0)
+    assert [record.key for record in life.store.of("job.summary.v1")] == ["2"]
+    life.until(30.0)
+    assert "e1:job/1/event/104" in life.store.ids
+    assert life.store.of("job.summary.v1")[-1].data["delivered"]["events"] == 5

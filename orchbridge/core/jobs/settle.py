@@ -110,9 +110,12 @@ def _certify(work: Work, track: Track, ctx: Context) -> Track:
     unlisted = max(0, (job.node_count or 0) - len(track.rows))
     verdict = judge(track.rows, track.nodes, closed=memo.closed, unlisted=unlisted)
     patient = work.now < memo.ended + work.settings.grace_s - 2 * work.settings.poll_s
-    if work.settings.run and track.missing and _long_over(job, work):
-        patient = False  # a second look is enough where nothing can be on its way any more
-    if not verdict.complete and patient and not memo.certified:
+    lacking = not verdict.complete
+    if work.settings.run and _long_over(job, work):
+        patient = patient and not track.missing  # a second look is enough where nothing can be on its way any more
+    elif work.settings.run:
+        lacking = lacking or not memo.closed  # history is let go once certified: its last event comes now or never
+    if lacking and patient and not memo.certified:
         again = replace(track.reading, due=work.now + work.settings.poll_s / 2)
         if unlisted:
             track = replace(track, rows=(), rows_done=False, due=again.due)
