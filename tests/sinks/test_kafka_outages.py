@@ -159,8 +159,11 @@ async def test_a_member_outlives_its_broker_and_its_lane_too(place: KafkaPlace, 
                 await asyncio.to_thread(kafka_broker.kill)
                 await asyncio.sleep(down_s)
                 await asyncio.to_thread(kafka_broker.start)
-    seen = await place.seen()
-    assert sorted(int(item.id.rsplit("/", 1)[1]) for item in seen) == list(range(1, 1_001))
+    seen, again = await place.seen(), await place.seen()
+    numbers = sorted(int(item.id.rsplit("/", 1)[1]) for item in seen)
+    assert numbers == list(range(1, 1_001)), (
+        f"read {len(seen)}, then {len(again)}; lost {[str(loss) for loss in losses]}"
+    )
     assert losses, "the broker died at the wrong moments"
     assert not any(loss.contested for loss in losses)
 
