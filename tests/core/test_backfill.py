@@ -171,3 +171,16 @@ def test_a_list_that_fails_is_asked_for_again(kind: str) -> None:
     backfill(80.0)
     assert over(backfill)
     assert len(live.store.of("job.summary.v1")) == 5
+
+
+@pytest.mark.parametrize("live_first", [True, False])
+def test_a_job_that_appears_between_both_listings_is_delivered_by_one(live_first: bool) -> None:
+    server = history(10)
+    server.jobs[8].visible = 3.0
+    live, backfill = pair(server)
+    live(2.0)
+    backfill.life.now = 5.0
+    for half in (live, backfill) if live_first else (backfill, live):
+        half(40.0)
+    assert {record.key for record in live.store.of("job.summary.v1")} == {str(id_) for id_ in range(1, 11)}
+    assert twice(live.store) == []
