@@ -22,6 +22,10 @@ sets = st.lists(st.sampled_from(STREAMS), unique=True, max_size=12).map(tuple)
 anybody = st.builds(Told, st.sampled_from(NAMES), sets, sets, st.integers(0, 3))
 groups = st.dictionaries(st.sampled_from(NAMES), anybody, min_size=1)
 alike = st.tuples(st.lists(st.sampled_from(ALONE), unique=True).map(tuple), st.sets(st.sampled_from(NAMES), min_size=1))
+LASTING = tuple(name for name in ALONE if not name.endswith("-backfill"))
+lasting = st.tuples(
+    st.lists(st.sampled_from(LASTING), unique=True).map(tuple), st.sets(st.sampled_from(NAMES), min_size=1)
+)
 
 Shares = Mapping[str, tuple[str, ...]]
 
@@ -31,6 +35,16 @@ def like(
 ) -> dict[str, Told]:
     """Return members of one configuration, who were given these shares before."""
     return {name: Told(name, streams, (shares or {}).get(name, ()), number) for name in names}
+
+
+def is_history(stream: str) -> bool:
+    return stream.endswith("-backfill")
+
+
+def alone_history(stream: str, shares: Shares) -> bool:
+    """Whether everything that goes with this stream reads history."""
+    beside = next(streams for streams in shares.values() if stream in streams)
+    return all(is_history(other) for other in beside if cursor_partition(other) == cursor_partition(stream))
 
 
 def moved(before: Shares, after: Shares) -> int:
@@ -47,26 +61,31 @@ def test_everything_once_and_only_where_it_is_configured(members: dict[str, Told
     assert shares.keys() == members.keys()
 
 
-@given(groups)
-def test_no_single_move_makes_it_more_even(members: dict[str, Told]) -> None:
+@given(groups, st.booleans())
+def test_no_single_move_makes_it_more_even(members: dict[str, Told], history: bool) -> None:
+    """Nor what lasts by itself, nor all together by moving history."""
     shares = spread(members)
-    together = {stream: cursor_partition(stream) for streams in shares.values() for stream in streams}
+    lasting = {stream for streams in shares.values() for stream in streams if not alone_history(stream, shares)}
+    counted = {name: [s for s in streams if history or s in lasting] for name, streams in shares.items()}
     for giver, streams in shares.items():
-        for partition in {together[stream] for stream in streams}:
-            unit = [stream for stream in streams if together[stream] == partition]
+        for partition in {cursor_partition(stream) for stream in streams}:
+            unit = [stream for stream in streams if cursor_partition(stream) == partition]
+            if all(map(is_history, unit)) is not history:
+                continue
             for taker, told in members.items():
-                if set(unit) <= set(told.streams):
-                    assert len(streams) - len(shares[taker]) <= len(unit) or taker == giver
+                if set(unit) <= set(told.streams) and taker != giver:
+                    assert len(counted[giver]) - len(counted[taker]) <= len(unit)
 
 
 @given(alike)
 def test_equal_workers_differ_by_one_stream_at_most(case: tuple[tuple[str, ...], set[str]]) -> None:
     streams, names = case
-    loads = [len(share) for share in spread(like(sorted(names), streams)).values()]
-    assert max(loads) - min(loads) <= 1
+    shares = spread(like(sorted(names), streams)).values()
+    for loads in ([len(share) for share in shares], [sum(not is_history(s) for s in share) for share in shares]):
+        assert max(loads) - min(loads) <= 1
 
 
-@given(alike, st.data())
+@given(lasting, st.data())
 def test_one_that_joins_takes_its_part_and_nothing_else_moves(
     case: tuple[tuple[str, ...], set[str]], data: st.DataObject
 ) -> None:
@@ -76,7 +95,7 @@ def test_one_that_joins_takes_its_part_and_nothing_else_moves(
     assert moved(before, after) == len(after["new"]) == len(streams) // (len(names) + 1)
 
 
-@given(alike, st.data())
+@given(lasting, st.data())
 def test_one_that_leaves_gives_what_it_had_and_nothing_else_moves(
     case: tuple[tuple[str, ...], set[str]], data: st.DataObject
 ) -> None:
@@ -109,6 +128,13 @@ def test_who_slept_through_a_round_takes_nothing_back(case: tuple[tuple[str, ...
 def test_two_workers_never_leave_one_idle_beside_a_source_of_three_streams() -> None:
     shares = spread(like(["a", "b"], ("prod/inventory", "prod/jobs", "prod/plans")))
     assert sorted(map(len, shares.values())) == [1, 2]
+
+
+def test_what_is_done_one_day_leaves_nobody_idle() -> None:
+    streams = ("p1/inventory", "p1/jobs", "p1/plans", "p1/jobs-backfill", "p1/plans-backfill")
+    before = spread(like(["a", "b"], streams))
+    for shares in (before, spread(like(["a", "b", "c"], streams, before))):
+        assert all(any(not is_history(stream) for stream in share) for share in shares.values())
 
 
 def test_streams_of_one_kind_are_spread() -> None:

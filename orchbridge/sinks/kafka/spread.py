@@ -10,6 +10,8 @@ import msgspec
 
 from orchbridge.sinks.kafka.packing import cursor_partition
 
+HISTORY = "-backfill"
+
 
 class Told(msgspec.Struct, frozen=True):
     """What a worker says of itself: the names of streams it is configured with, and of those it was given last.
@@ -35,29 +37,48 @@ def spread(members: Mapping[str, Told]) -> dict[str, tuple[str, ...]]:
     """Return every member's streams: each configured stream exactly once, and only where it is configured.
 
     A worker keeps what it has as long as that leaves no other with two streams fewer. Streams of one
-    partition stay together, unless no worker is configured with all of them.
+    partition stay together, unless no worker is configured with all of them. What goes on for ever is shared
+    out evenly before the streams that read history and are done one day.
     """
-    units = _units(members)
     holders = _holders(members)
     given: dict[_Unit, str] = {}
-    loads: Counter[str] = Counter(dict.fromkeys(members, 0))
-    homeless: list[_Unit] = []
-    for unit in units:
-        keepers = Counter(holder for stream in unit.streams if (holder := holders.get(stream)) in unit.able)
-        if keepers:
-            given[unit] = min(keepers, key=lambda member: (-keepers[member], member))
-            loads[given[unit]] += len(unit.streams)
-        else:
-            homeless.append(unit)
-    for unit in sorted(homeless, key=_first):
-        same = _alike(unit, given)
-        given[unit] = min(unit.able, key=lambda member: (loads[member], same[member], members[member].worker, member))
-        loads[given[unit]] += len(unit.streams)
-    _level(given, loads)
+    for units in _classes(_units(members)):
+        _settle(units, members, holders, given)
     found: defaultdict[str, list[str]] = defaultdict(list)
     for unit, member in given.items():
         found[member] += unit.streams
     return {member: tuple(sorted(found[member])) for member in members}
+
+
+def _classes(units: list[_Unit]) -> tuple[list[_Unit], list[_Unit]]:
+    """Return what is to be even by itself, then what fills up: history is read for hours, and idle for years."""
+    lasting = [unit for unit in units if not all(stream.endswith(HISTORY) for stream in unit.streams)]
+    return lasting, [unit for unit in units if unit not in lasting]
+
+
+def _settle(
+    units: list[_Unit], members: Mapping[str, Told], holders: Mapping[str, str], given: dict[_Unit, str]
+) -> None:
+    """Add these units to what was given already: who held one keeps it, the others go where there is least."""
+    loads: Counter[str] = Counter(dict.fromkeys(members, 0))
+    for unit, member in given.items():
+        loads[member] += len(unit.streams)
+    mine: dict[_Unit, str] = {}
+    homeless: list[_Unit] = []
+    for unit in units:
+        keepers = Counter(holder for stream in unit.streams if (holder := holders.get(stream)) in unit.able)
+        if keepers:
+            mine[unit] = min(keepers, key=lambda member: (-keepers[member], member))
+            loads[mine[unit]] += len(unit.streams)
+        else:
+            homeless.append(unit)
+    held = Counter(holders.values())
+    for unit in sorted(homeless, key=_first):
+        same = _alike(unit, mine)
+        mine[unit] = min(unit.able, key=lambda m: (loads[m], held[m], same[m], members[m].worker, m))
+        loads[mine[unit]] += len(unit.streams)
+    _level(mine, loads)
+    given.update(mine)
 
 
 def _units(members: Mapping[str, Told]) -> list[_Unit]:
