@@ -15,8 +15,9 @@ from tests.chaos.verdict import WRONGS
 
 HERE = Path(__file__).parent
 FILE = HERE / "results.jsonl"
+FINDINGS = HERE / "findings.jsonl"  # what was the cause of a run that was not well, written by who found it
 TABLE = HERE.parent.parent / "docs" / "reliability.md"
-GENERATED = (FILE, TABLE)  # these change with every slice and say nothing about what was tested
+GENERATED = (FILE, FINDINGS, TABLE)  # these change with every slice and say nothing about what was tested
 
 Line = dict[str, Any]
 

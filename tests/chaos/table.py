@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tests.chaos.cluster_faults import CLUSTER
 from tests.chaos.courses import COURSES
@@ -51,12 +51,39 @@ One bridge, a steady world, nothing goes wrong: what it costs over time.
 """
 
 
-def document(lines: Sequence[Line]) -> str:
-    """Return the whole page."""
+FOUND = """## Runs that found something
+
+These were not well. Each was looked into, its cause mended with a test, and it is not counted above; what was not
+looked into is.
+"""
+
+
+def document(lines: Sequence[Line], findings: Sequence[Line] = ()) -> str:
+    """Return the whole page; `findings` tell of runs that were not well what was the cause, and what mended it."""
+    causes = {(finding["course"], finding["seed"]): finding for finding in findings}
     chaos = [line for line in lines if line["kind"] == "chaos"]
+    explained = [line for line in chaos if (line["course"], line["seed"]) in causes and _wrong(line)]
+    chaos = [line for line in chaos if line not in explained]
     steady = [line for line in lines if line["kind"] == "soak"]
-    parts = [HEAD, _totals(chaos), _courses(chaos), *_faults(chaos), _takeovers(chaos), soaks(steady), _slices(lines)]
+    parts = [HEAD, _totals(chaos), _courses(chaos), *_faults(chaos), _takeovers(chaos), _findings(explained, causes),
+             soaks(steady), _slices(lines)]  # fmt: skip
     return "\n".join(part for part in (*parts, TAIL) if part)
+
+
+def _wrong(line: Line) -> str:
+    """Return in words what was wrong in a run; empty where it was well."""
+    told = [f"{line[name]:,} {_WORDS[name]}" for name in WRONGS if line[name]]
+    told += [f"{line['complaints']:,} complaints"] if line.get("complaints") else []
+    return ", ".join(told)
+
+
+def _findings(explained: Sequence[Line], causes: Mapping[tuple[str, int], Line]) -> str:
+    rows = []
+    for line in explained:
+        cause = causes[line["course"], line["seed"]]
+        rows.append((f"`{line['course']}` {line['seed']}", f"`{line['commit']}`", _wrong(line), cause["cause"],
+                     f"`{cause['mended']}`"))  # fmt: skip
+    return f"{FOUND}\n{_table(('run', 'commit', 'what was wrong', 'cause', 'mended by'), rows)}" if rows else ""
 
 
 def summary(lines: Sequence[Line]) -> str:
@@ -188,10 +215,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def write() -> None:
     """Write the page anew, in one step."""
-    from tests.chaos.results import FILE, TABLE, read
+    from tests.chaos.results import FILE, FINDINGS, TABLE, read
 
     draft = TABLE.with_suffix(".draft")
-    draft.write_text(document(read(FILE)))
+    draft.write_text(document(read(FILE), read(FINDINGS)))
     draft.replace(TABLE)
 
 

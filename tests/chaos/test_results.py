@@ -21,13 +21,23 @@ def line(**changes: object) -> results.Line:
 
 def test_the_page_is_what_the_results_say() -> None:
     """`python -m tests.chaos.table` writes it anew."""
-    assert results.TABLE.read_text() == table.document(results.read(results.FILE))
+    assert results.TABLE.read_text() == table.document(results.read(results.FILE), results.read(results.FINDINGS))
 
 
-def test_kept_results_are_of_committed_trees_and_without_a_fault() -> None:
+def test_kept_results_are_of_committed_trees_and_what_was_wrong_has_a_cause() -> None:
+    causes = {(finding["course"], finding["seed"]) for finding in results.read(results.FINDINGS)}
     for kept in results.read(results.FILE):
         assert not kept["dirty"], kept
-        assert not any(kept[name] for name in table.WRONGS), kept
+        well = not any(kept[name] for name in table.WRONGS)
+        assert well or (kept["course"], kept["seed"]) in causes, kept
+
+
+def test_a_run_that_was_not_well_counts_until_its_cause_is_told() -> None:
+    lost = line(missing=3)
+    assert "| records lost | 3 |" in table.document([lost])
+    told = table.document([lost], [{"course": "mixed", "seed": 7, "cause": "a hole", "mended": "abc"}])
+    assert "| records lost | 0 |" in told
+    assert "3 records lost | a hole | `abc` |" in told
 
 
 def test_lines_come_back_as_they_were_appended(tmp_path: Path) -> None:
