@@ -180,7 +180,7 @@ def test_two_demos_do_not_share_a_folder_nor_a_port(tmp_path):
 
 
 def test_on_a_terminal_there_is_a_live_table(tmp_path):
-    screen, code = on_a_terminal([*DEMO, "--data", str(tmp_path / "data"), "--for", "7s"], rows=24, columns=80)
+    screen, code = on_a_terminal([*DEMO, "--data", str(tmp_path / "data"), "--for", "12s"], rows=24, columns=80)
     assert code == 0
     assert "\x1b[?25l" in screen
     assert "\x1b[?25h" in screen  # the cursor is given back
@@ -188,8 +188,11 @@ def test_on_a_terminal_there_is_a_live_table(tmp_path):
     frames = [frame for frame in plain.split("orchbridge demo")[1:] if "Ctrl-C" in frame]
     assert len(frames) > 2  # it moved; how often depends on the machine
     last = frames[-1].split("What ")[0]
-    for words in ("jobs        live", "inventory   live", "events a second", "connected", "█", "complete", "/metrics"):
+    for words in ("jobs        live", "inventory   live", "events a second", "connected", "█", "/metrics"):
         assert words in last
+    assert any(
+        "complete" in frame.split("What ")[0] for frame in frames
+    )  # the newest jobs may all be running at the end
     assert max(len(line.rstrip()) for line in last.splitlines()) <= 80
     assert "exactly once" in plain
     assert (tmp_path / "data" / "demo.log").read_text() == ""
