@@ -130,3 +130,11 @@ def test_an_older_session_that_shows_again_gets_an_id_of_its_own() -> None:
         server.inventory["a.test"] = Connection("a.test", since is not None, "b1", since)
         life.until(life.now + 30.0)
     assert len(life.store.ids) == len(set(life.store.ids))
+
+
+def test_the_start_of_a_node_that_never_ended_is_waited_for_as_long_as_its_end_would_be() -> None:
+    job = simple_job(1, 100, begin=0.0, nodes=1)
+    job.events = [(100, "n0.test", "node_running", 1.0, 500.0), (101, None, "job_aborted", 4.0, 0.0)]
+    life = Life(JobStream(settings("jobs")), Server([job]))
+    life.until(1_200.0, step=2.0)
+    assert {"e1:job/1/event/100", "e1:job/1/event/101"} <= set(life.store.ids)

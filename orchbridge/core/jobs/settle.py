@@ -143,7 +143,7 @@ def _issue(work: Work, track: Track, ctx: Context, verdict: Verdict, *, truncate
 
 
 def _all_began(track: Track) -> bool:
-    return all(row.name in track.began for row in track.rows if row.state in {"finished", "failed"})
+    return all(row.name in track.began for row in track.rows if row.state in {"running", "finished", "failed"})
 
 
 def pruned(work: Work, track: Track) -> None:
