@@ -18,12 +18,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from tests.debian import install
+
 HERE = Path(__file__).parent / "kafka"
 CLUSTER = "b3JjaGJyaWRnZS10ZXN0cw"
 READY = b"Kafka Server started"
 START_S = 60.0
 PROXIED = "PROXIED"  # a further plain listener; `Broker.through` is what its clients are told
-PACKAGES = (("openjdk-21-jre-headless", "maven"), ("openjdk-17-jre-headless", "maven"))
+PACKAGES = (["openjdk-21-jre-headless", "maven"], ["openjdk-17-jre-headless", "maven"])
 INSTALL = "apt-get install openjdk-17-jre-headless maven"
 HEAP_MB = 512
 JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
@@ -38,7 +40,7 @@ def java() -> str:
     found = shutil.which("java") or _java_home()
     if found and _java_version(found) >= 17:
         return found
-    _install()
+    install(*PACKAGES)
     found = shutil.which("java")
     if found and _java_version(found) >= 17:
         return found
@@ -52,7 +54,7 @@ def jars() -> Path:
     if folder.is_dir():
         return folder
     if not shutil.which("mvn"):
-        _install()
+        install(*PACKAGES)
     if not shutil.which("mvn"):
         raise NoBroker(f"Maven is missing; install it with: {INSTALL}")
     cache.mkdir(parents=True, exist_ok=True)
@@ -94,19 +96,6 @@ def _java_version(path: str) -> int:
     done = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=60, check=False)
     found = re.search(r'version "(\d+)', done.stderr)
     return int(found[1]) if found else 0
-
-
-def _install() -> None:
-    """Install Java and Maven where that needs nobody's word: as root, on Debian and its kin."""
-    if os.geteuid() or not shutil.which("apt-get"):
-        return
-    if _quietly("apt-get", "update", "-q"):
-        any(_quietly("apt-get", "install", "-q", "-y", "--no-install-recommends", *names) for names in PACKAGES)
-
-
-def _quietly(*command: str) -> bool:
-    told = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(command, env=told, capture_output=True, timeout=900, check=False).returncode == 0
 
 
 class Broker:
@@ -175,7 +164,7 @@ class Broker:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
             )
-        self._guard = _guard(self._process.pid, self.folder)
+        self._guard = guard(self._process.pid, self.folder)
         self._await_ready(log, begun)
 
     def stop(self) -> None:
@@ -269,10 +258,10 @@ def free_port() -> int:
         return port
 
 
-def _guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
-    """Start the one that ends the broker when we die without a word: our end of its pipe closes then.
+def guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
+    """Start the one that ends a server's process group when we die without a word: our end of its pipe closes then.
 
-    PR_SET_PDEATHSIG would do the same but for the thread that started the broker, and tests
+    PR_SET_PDEATHSIG would do the same but for the thread that started the server, and tests
     restart it from worker threads.
     """
     script = 'read -r _; kill -s KILL -- "-$0" 2>/dev/null; rm -rf -- "$1"'

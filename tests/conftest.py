@@ -1,4 +1,4 @@
-"""What all tests share: the real Kafka broker, started once and only where a test asks for it."""
+"""What all tests share: the real Kafka broker, started once and only where a test asks for it; tools of Debian."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 
 from tests.broker import Broker, NoBroker
+from tests.debian import Lack, need
 
 # How fast a machine is decides nothing here; what fails prints how to repeat it. `deep` looks for longer.
 for _name in ("orchbridge", "deep"):
@@ -21,6 +22,7 @@ for _name in ("orchbridge", "deep"):
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "orchbridge"))
 
 _LACK = pytest.StashKey[str]()
+_TOOLS = pytest.StashKey[dict[tuple[str, ...], str]]()
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +57,12 @@ def kafka_broker(_breakable: Broker) -> Iterator[Broker]:
     _breakable.thaw()
 
 
+@pytest.fixture(scope="session")
+def needs(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Have tools by their Debian packages: `needs("prometheus")`; without them the test is left out, loudly."""
+    return partial(_need, request.config)
+
+
 @pytest.fixture
 def prefix(request: pytest.FixtureRequest) -> str:
     """A name for topics and groups that no other test uses."""
@@ -66,6 +74,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if lack:
         terminalreporter.section("KAFKA NOT TESTED", sep="!", red=True, bold=True)
         terminalreporter.line(f"Every test that needs a broker was left out: {lack}")
+    for packages, why in config.stash.get(_TOOLS, {}).items():
+        terminalreporter.section(f"NOT TESTED WITHOUT {' '.join(packages)}", sep="!", red=True, bold=True)
+        terminalreporter.line(f"Every test that needs them was left out: {why}")
+
+
+def _need(config: pytest.Config, *packages: str) -> None:
+    lacks = config.stash.setdefault(_TOOLS, {})
+    if packages not in lacks:
+        try:
+            need(*packages)
+        except Lack as lack:
+            lacks[packages] = str(lack)
+        else:
+            return
+    leave_out = pytest.fail if os.environ.get("CI") else pytest.skip
+    leave_out(lacks[packages])
 
 
 @contextmanager
