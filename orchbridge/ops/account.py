@@ -22,12 +22,14 @@ _NOTICE_COUNTERS = {"gap": "orchbridge_gaps_total", "source_reset": "orchbridge_
 
 
 class About(msgspec.Struct, frozen=True):
-    """What we count jobs by."""
+    """What we count jobs and plans by, and call them."""
 
     id: int = 0
     name: str | None = None
     type: str | None = None
     environment: str | None = None
+    task: str | None = None
+    url: str | None = None
 
 
 class Where(NamedTuple):
@@ -159,9 +161,9 @@ class Account:
             self._metrics.add(_NOTICE_COUNTERS[kind], where.source)
 
 
-def about(data: Mapping[str, Any]) -> About:
-    """Return the job object of a record, whether it is still raw JSON or not."""
-    job = data.get("job")
+def about(data: Mapping[str, Any], kind: str = "job") -> About:
+    """Return the job or plan object of a record, whether it is still raw JSON or not."""
+    job = data.get(kind)
     try:
         if isinstance(job, msgspec.Raw):
             return msgspec.json.decode(job, type=About)

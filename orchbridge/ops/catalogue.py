@@ -65,6 +65,18 @@ PE = (
         "Jobs that ended: success, failure or stopped",
     ),
     Metric(
+        "pe_task_outcomes_total",
+        "counter",
+        ("source", "task", "outcome"),
+        "Jobs of a task that ended: success, failure or stopped",
+    ),
+    Metric(
+        "pe_failed_job_nodes",
+        "gauge",
+        ("source", "job_id", "type", "name", "environment", "console_url"),
+        "Nodes that failed or errored in a job that failed within the last hour; the newest 20, then gone",
+    ),
+    Metric(
         "pe_job_duration_seconds",
         "histogram",
         ("source", "type"),
@@ -97,9 +109,18 @@ PE = (
     Metric("pe_node_results_total", "counter", ("source", "result"), "Node runs that ended, by their result"),
     Metric("pe_plans", "gauge", ("source", "state"), "Unfinished plans by state"),
     Metric("pe_plans_finished_total", "counter", ("source", "outcome"), "Plans that ended: success or failure"),
+    Metric("pe_plan_outcomes_total", "counter", ("source", "plan", "outcome"), "Runs of a plan that ended"),
     Metric("pe_nodes", "gauge", ("source", "connected"), "Nodes known to the inventory"),
     Metric(
         "pe_node_transitions_total", "counter", ("source", "to"), "Nodes that were connected, disconnected, removed"
+    ),
+    Metric("pe_broker_nodes", "gauge", ("source", "broker"), "Connected nodes by the broker they are connected to"),
+    Metric("pe_nodes_flapping", "gauge", _S, "Nodes that lost their connection three times or more within an hour"),
+    Metric(
+        "pe_node_connected",
+        "gauge",
+        ("source", "certname"),
+        "1 if the node is connected; only with `node_series`, the first so many by name",
     ),
     Metric(
         "pe_inventory_age_seconds",
@@ -130,9 +151,13 @@ OURS = (
     Metric("orchbridge_cursor_position", "gauge", _SS, "Highest id that is fully accounted for"),
     Metric("orchbridge_source_position", "gauge", _SS, "Highest id the source has shown"),
     Metric("orchbridge_jobs_tracked", "gauge", _SS, "Jobs or plans still watched for news"),
+    Metric(
+        "orchbridge_jobs_behind", "gauge", _SS, "Tracked jobs or plans that may have events which are not delivered yet"
+    ),
     Metric("orchbridge_backfill_size", "gauge", _SS, "Finished jobs or plans that were left to the backfill"),
     Metric("orchbridge_backfill_done", "gauge", _SS, "Those of them that are delivered"),
     Metric("orchbridge_backfill_skipped", "gauge", _SS, "Those of them that were gone before they were read"),
+    Metric("orchbridge_records_read_total", "counter", _SS, "Jobs, events, nodes and plans in the source's answers"),
     Metric("orchbridge_records_committed_total", "counter", (*_SS, "channel"), "Records committed, replays included"),
     Metric("orchbridge_commits_total", "counter", _SS, "Batches committed"),
     Metric("orchbridge_commit_seconds", "histogram", _SS, "Time one commit took", "seconds", COMMITS),
@@ -160,6 +185,20 @@ OURS = (
     ),
     Metric("orchbridge_response_bytes_total", "counter", _S, "Decoded bytes the source answered with", "bytes"),
     Metric("orchbridge_request_budget_left", "gauge", _S, "Requests that could be sent at once without waiting"),
+    Metric(
+        "orchbridge_token_expiry_timestamp_seconds",
+        "gauge",
+        _S,
+        "When the source's token expires; only where the server tells it",
+        "seconds",
+    ),
+    Metric(
+        "orchbridge_certificate_expiry_timestamp_seconds",
+        "gauge",
+        _S,
+        "When the source's server certificate expires",
+        "seconds",
+    ),
     Metric(
         "orchbridge_watchdog_total",
         "counter",

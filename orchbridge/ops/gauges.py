@@ -26,7 +26,11 @@ _OF_KIND = {
     "plans": ("pe_plans",),
     "inventory": ("pe_nodes", "pe_inventory_age_seconds"),
 }
-_OF_SOURCE = ("pe_up", "orchbridge_request_budget_left")
+_EXPIRIES = {
+    "orchbridge_token_expiry_timestamp_seconds": "token_expires",
+    "orchbridge_certificate_expiry_timestamp_seconds": "certificate_expires",
+}
+_OF_SOURCE = ("pe_up", "orchbridge_request_budget_left", *_EXPIRIES)
 
 
 class Gauges:
@@ -80,6 +84,16 @@ class Gauges:
             self._metrics.set("pe_up", source.name, to=float(source.up))
         if mine and source.budget_left is not None:
             self._metrics.set("orchbridge_request_budget_left", source.name, to=source.budget_left)
+
+        for name, field in _EXPIRIES.items():
+            self._metrics.forget(name, source.name)
+            if mine and (moment := getattr(source, field)) is not None:
+                self._metrics.set(name, source.name, to=moment)
+        self._metrics.forget("pe_failed_job_nodes", source.name)
+        for job in source.failures:
+            if job.kind == "job":
+                labels = (source.name, str(job.id), job.type or "", job.name, job.environment or "", job.url or "")
+                self._metrics.set("pe_failed_job_nodes", *labels, to=job.failed_nodes)
 
     def _stream(self, labels: Where, stream: StreamStatus, now: float) -> None:
         put, view = self._metrics.set, stream.view

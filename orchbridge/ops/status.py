@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from orchbridge.core.view import StreamView
 from orchbridge.core.window import Progress
+from orchbridge.ops.failures import FailedJob
 
 PATIENCE_S = 30.0
 PATIENCE_LAPS = 3
@@ -43,7 +44,7 @@ class StreamStatus:
     """One stream. Times are Unix seconds, None for "not yet"; `since` is when the worker took it up.
 
     `owner` is the worker that carries it, as far as the workers' group said; `left_s` is about how long a
-    backfill will still take.
+    backfill will still take; `failures` are what failed within the last hour, newest first.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class StreamStatus:
     view: StreamView = field(default_factory=StreamView)
     owner: str | None = None
     left_s: float | None = None
+    failures: tuple[FailedJob, ...] = ()
 
     @property
     def role(self) -> str:
@@ -76,7 +78,10 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """One orchestrator; `up` is None before the first answer, `requests_per_s` is over the last minute."""
+    """One orchestrator; `up` is None before the first answer, `requests_per_s` is over the last minute.
+
+    `token_expires` and `certificate_expires` (Unix seconds) are None where nobody knows.
+    """
 
     name: str
     host: str
@@ -84,6 +89,14 @@ class SourceStatus:
     requests_per_s: float = 0.0
     budget_left: float | None = None
     streams: tuple[StreamStatus, ...] = ()
+    token_expires: float | None = None
+    certificate_expires: float | None = None
+
+    @property
+    def failures(self) -> tuple[FailedJob, ...]:
+        """What failed within the last hour, newest first."""
+        found = (failed for stream in self.streams for failed in stream.failures)
+        return tuple(sorted(found, key=lambda failed: -failed.at))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from orchbridge.core.questions import Trouble
 from orchbridge.core.view import StreamView
 from orchbridge.ops import status as words
 from orchbridge.ops.account import Account, where
+from orchbridge.ops.failures import Failures
 from orchbridge.ops.gauges import Gauges
 from orchbridge.ops.lines import tell
 from orchbridge.ops.metrics import Metrics
@@ -46,7 +47,8 @@ class Asked(Protocol):
 class Watched:
     """One configured source: its streams with the seconds between looks, and its budget of requests.
 
-    The `quiet` streams are told of only once they have something to do.
+    The `quiet` streams are told of only once they have something to do. `token_expires` and
+    `certificate_expires` return Unix seconds, None as long as nobody knows.
     """
 
     name: str
@@ -54,6 +56,8 @@ class Watched:
     streams: Mapping[str, float]
     budget_left: Callable[[], float] | None = None
     quiet: frozenset[str] = frozenset()
+    token_expires: Callable[[], float | None] | None = None
+    certificate_expires: Callable[[], float | None] | None = None
 
 
 @dataclass(slots=True)
@@ -88,6 +92,7 @@ class OpsWatch:
         self._sources = {source.name: source for source in sources}
         self._gauges = Gauges(metrics)
         self._account = Account(metrics)
+        self._failures = Failures()
         self._metrics = metrics
         self._view = view
         self._version = version
@@ -151,6 +156,7 @@ class OpsWatch:
         self._metrics.add("orchbridge_commits_total", *labels)
         self._metrics.observe("orchbridge_commit_seconds", *labels, value=seconds)
         self._account.committed(labels, batch.records, now)
+        self._failures.committed(labels, batch.records, now)
         self._log.debug("batch.committed", stream=stream.name, records=len(batch.records), seconds=round(seconds, 4))
         tell(self._log, stream, batch.records)
 
@@ -278,6 +284,7 @@ class OpsWatch:
         self._repeats.over((stream.name, "stumbled"))
         alone = all(other.word in words.RESTING for id_, other in self._fates.items() if id_.source == stream.source)
         self._gauges.forget(where(stream.source, stream.kind), alone=alone)
+        self._failures.forget(where(stream.source, stream.kind))
         if stream.kind not in self._sources[stream.source].streams:
             del self._fates[stream]  # a replay does not come back
 
@@ -300,10 +307,12 @@ class OpsWatch:
             requests_per_s=round(pulse.per_s(now), 2),
             budget_left=None if source.budget_left is None else round(source.budget_left(), 1),
             streams=tuple(
-                self._stream(id_, fate)
+                self._stream(id_, fate, now)
                 for id_, fate in self._fates.items()
                 if id_.source == source.name and self._shown(id_, fate)
             ),
+            token_expires=None if source.token_expires is None else source.token_expires(),
+            certificate_expires=None if source.certificate_expires is None else source.certificate_expires(),
         )
 
     def _shown(self, stream: StreamId, fate: _Fate) -> bool:
@@ -314,7 +323,7 @@ class OpsWatch:
         progress = None if fate.state is None else self._view(stream, fate.state).progress
         return progress is not None and progress.total > 0 and (not progress.over or fate.records > 0)
 
-    def _stream(self, stream: StreamId, fate: _Fate) -> StreamStatus:
+    def _stream(self, stream: StreamId, fate: _Fate, now: float) -> StreamStatus:
         view = StreamView() if fate.state is None else self._view(stream, fate.state)
         return StreamStatus(
             kind=stream.kind,
@@ -327,5 +336,6 @@ class OpsWatch:
             records=fate.records,
             view=view,
             owner=self._sharing.owner(stream),
-            left_s=None if view.progress is None else words.left_s(fate.first, self._clock(), view.progress),
+            left_s=None if view.progress is None else words.left_s(fate.first, now, view.progress),
+            failures=self._failures.recent(now, where(stream.source, stream.kind)),
         )
