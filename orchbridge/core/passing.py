@@ -11,13 +11,15 @@ from orchbridge.core.draft import OPEN_ENDED_MAX, Draft, Tracked
 from orchbridge.core.errors import Corrupt
 from orchbridge.core.facts import Odd
 from orchbridge.core.head import Passage
-from orchbridge.core.listing import fold_listing
+from orchbridge.core.listing import Listing, fold_listing
 from orchbridge.core.past import Past, doubt, settled
-from orchbridge.core.questions import Page, Reply
+from orchbridge.core.questions import Page, Reply, Trouble
 from orchbridge.core.walk import Listed, Seen
 from orchbridge.core.window import BACKFILL
 
 RELIST_S = 5.0
+CONFIRM_PAGE = 50
+RESTARTS = frozenset({"unreachable", "tls"})  # no server is restored without being stopped
 
 T = TypeVar("T", bound=Tracked)
 
@@ -31,6 +33,9 @@ def list_on(work: Draft[T], past: Past, reply: Reply, seen: list[Seen], page: Pa
     """
     assert past.window is not None
     work.set_aside([item for item in page.items if isinstance(item, Odd)])
+    strange = _strange(past, seen)
+    if strange:
+        return lost(past, strange)
     question = reply.question
     limit, offset = getattr(question, "limit", 0), getattr(question, "offset", 0)
     listed = Listed(offset, limit, seen, len(page.items), page.total, page.paged)
@@ -39,13 +44,51 @@ def list_on(work: Draft[T], past: Past, reply: Reply, seen: list[Seen], page: Pa
     work.walk = replace(work.walk, failures=0, newest=max(work.walk.newest, listing.newest))
     work.walk = replace(work.walk, due=work.now + RELIST_S if again else work.now)
     past = replace(past, listing=listing)
+    if not offset:
+        past = replace(past, top={item.anchor.id: item.anchor for item in seen})
     if not listing.whole:
         return past
     reason = doubt(past)
     if reason:
         return lost(past, reason)
     past, work.walk = settled(past, work.walk, tuple(work.tracks))
-    return past
+    return replace(past, newest=past.top, unsure=False)
+
+
+def confirm(work: Draft[T], past: Past, reply: Reply, seen: list[Seen], page: Page) -> Past:
+    """Look once a tick whether the newest page still tells of the same history.
+
+    What is under way was listed before; its events alone could not tell that they are another job's by now.
+    """
+    due = max(reply.asked_at + work.settings.poll_s, work.now)
+    work.walk = replace(work.walk, failures=0, due=due)
+    if not seen:
+        return replace(past, unsure=bool(past.newest))  # not to be believed, one way or the other
+    reason = _strange(past, seen)
+    if reason:
+        return lost(past, reason)
+    if past.newest and not any(item.anchor.id in past.newest for item in seen):
+        return replace(past, listing=Listing())  # too much happened since: list down to what is known
+    newest = max(item.anchor.id for item in seen)
+    readable = len(seen) == len(page.items)  # else the newest may be the one that is not
+    if readable and newest < max(past.newest, default=0):
+        return lost(past, f"the newest id is {newest}, below {max(past.newest)} which was listed before")
+    return replace(past, newest={item.anchor.id: item.anchor for item in seen}, unsure=False)
+
+
+def _strange(past: Past, seen: list[Seen]) -> str:
+    return next((reason for item in seen if (reason := past.another(item.anchor))), "")
+
+
+def sure(work: Draft[T], past: Past) -> bool:
+    """Whether answers about single things are about the history that was listed; else they are asked for again."""
+    return past.listed and not past.unsure and not work.walk.failures
+
+
+def shaken(past: Past, reply: Reply) -> Past:
+    """After a failure that may have been a restart: nothing but the list is asked before the history is confirmed."""
+    answer = reply.answer
+    return replace(past, unsure=True) if isinstance(answer, Trouble) and answer.kind in RESTARTS else past
 
 
 def lost(past: Past, reason: str) -> Past:

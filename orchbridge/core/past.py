@@ -25,6 +25,8 @@ class Past(msgspec.Struct, frozen=True):
     anchors  what the list said of each, so that another history is recognised
     running  ids left out because they are not over
     stale    documents of ids that are not ours any more, to be forgotten with the next commit
+    newest   the newest page of the list, as last believed; `top`: that of the listing under way
+    unsure   something failed since, so that page has to be seen again before anything else is believed
     lost     why the server's history is not the one that was listed
     """
 
@@ -37,6 +39,9 @@ class Past(msgspec.Struct, frozen=True):
     anchors: Mapping[int, Anchor] = {}
     running: tuple[int, ...] = ()
     stale: tuple[int, ...] = ()
+    newest: Mapping[int, Anchor] = {}
+    top: Mapping[int, Anchor] = {}
+    unsure: bool = False
     lost: str = ""
 
     @property
@@ -58,10 +63,10 @@ class Past(msgspec.Struct, frozen=True):
 
     def another(self, shown: Anchor) -> str:
         """Return why something cannot be what the list said of that id; empty where it can."""
-        listed = self.anchors.get(shown.id)
-        if listed is None or not listed.contradicts(shown):
-            return ""
-        return f"id {shown.id} was created {listed.created}, now {shown.created}"
+        for listed in (self.anchors.get(shown.id), self.newest.get(shown.id)):
+            if listed is not None and listed.contradicts(shown):
+                return f"id {shown.id} was created {listed.created}, now {shown.created}"
+        return ""
 
     def next(self, high: int, room: int) -> tuple[int, ...]:
         """Return the next ids to take up."""
@@ -74,7 +79,7 @@ def doubt(past: Past) -> str:
     listing, window = past.listing, past.window
     if window is None or listing.clash:
         return listing.clash
-    expected = max((anchor.id for anchor in window.anchors), default=0)
+    expected = max([anchor.id for anchor in window.anchors] + list(past.newest), default=0)
     if 0 < listing.newest < expected and not listing.odd:
         return f"the newest id is {listing.newest}, below {expected} which was read before"
     return ""

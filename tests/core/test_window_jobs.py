@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchbridge.core.errors import Corrupt
+from orchbridge.core.facts import Odd
 from orchbridge.core.head import Anchor, Era
 from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.jobs.window import JobWindow
@@ -109,7 +110,9 @@ def test_a_long_list_is_walked_once_down_to_the_window() -> None:
     server = history(1200)
     life = replay(Window(first=350, last=360), server)
     life.until(10.0)
-    assert [q.offset for q in server.asked if isinstance(q, JobsPage)] == [0, 200, 400, 600, 800]
+    offsets = [question.offset for question in server.asked if isinstance(question, JobsPage)]
+    assert offsets[:5] == [0, 200, 400, 600, 800]
+    assert not any(offsets[5:])  # from then on only a look at the newest page, whether it is the same server
     assert len(life.store.of("job.summary.v1")) == 11
 
 
@@ -125,6 +128,38 @@ def test_ids_that_are_not_there_are_skipped_and_running_ones_are_named() -> None
     assert (told.done, told.total, told.running, told.over) == (10, 20, (20,), True)
     assert told.skipped == 10
     assert not life.store.of("bridge.notice.v1")
+
+
+def test_a_newest_row_that_cannot_be_read_any_more_is_no_other_history() -> None:
+    server = history()
+    server.trouble[JobEvents] = Trouble("server", "busy")  # so that the newest page is looked at again meanwhile
+    life = replay(Window(last=11), server)
+    readable = server.answer
+
+    def answer(question: Any, now: float) -> Any:
+        given = readable(question, now)
+        if isinstance(question, JobsPage) and now > 2.0:
+            return msgspec.structs.replace(given, items=(Odd(b"{}", "no id"), *given.items[1:]))
+        return given
+
+    server.answer = answer  # type: ignore[method-assign]
+    life.until(10.0)
+    assert sum(isinstance(question, JobsPage) for question in server.asked) > 2
+    server.trouble.clear()
+    life.until(120.0)
+    assert len(life.store.of("job.summary.v1")) == 11
+
+
+def test_events_of_another_history_are_not_believed_under_the_ids_of_this_one() -> None:
+    server = history()
+    server.trouble[JobEvents] = Trouble("unreachable", "refused")  # restored between a job's page and its events
+    life = replay(Window(), server)
+    life.until(1.0)
+    server.jobs = [simple_job(id_, 50_000 + id_ * 100, begin=-10.0 + id_) for id_ in range(1, 13)]
+    server.trouble.clear()
+    with pytest.raises(Corrupt, match="not the one that was delivered"):
+        life.until(60.0)
+    assert not [record for record in life.store.records if record.channel == JOB_EVENTS]
 
 
 def test_a_window_with_nothing_in_it_is_done() -> None:

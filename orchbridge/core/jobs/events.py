@@ -21,7 +21,6 @@ from orchbridge.core.questions import Item, JobEvents, Page, Reply
 from orchbridge.core.reading import PATIENCE, after
 from orchbridge.core.trouble import Count
 
-AFTER_S = 3_600.0  # no honest event is stamped so long after its job's end
 DOUBTS_MAX = 4  # answers in a row without events that were there before
 FIELD_MAX = 1_000  # of what becomes part of ids and headers; a certname has at most 255 characters
 
@@ -36,8 +35,6 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
     delivered = track.memo.events
     fresh = delivered.fresh([event.id for event in events])
     if fresh and not odds and _of_another(work, track, reply, page, events, set(fresh)):
-        return
-    if fresh and work.settings.run and _after_the_end(work, track, events[-1]):
         return
     room = _room(work, events, set(fresh))
     partial = len(fresh) > room
@@ -90,20 +87,6 @@ def _of_another(work: Work, track: Track, reply: Reply, page: Page, events: list
     pause = backoff(f"{work.settings.name}/{track.id}", track.doubts + 1)
     work.walk = replace(work.walk, due=min(work.walk.due, work.now + pause / 2))
     work.put(replace(track, doubts=track.doubts + 1, due=work.now + pause))
-    return True
-
-
-def _after_the_end(work: Work, track: Track, newest: JobEvent) -> bool:
-    """Whether to look at a job of history again before believing events from long after its end.
-
-    Between its page and its events a restored server may have given its id to another job, and history
-    has no list at every tick to tell. Where the page keeps to its word, the events are believed in the end.
-    """
-    ended = None if track.job is None else times.seconds(track.job.finished or track.job.stamp)
-    at = times.seconds(newest.stamp)
-    if ended is None or at is None or at <= ended + AFTER_S or track.doubts + 1 >= DOUBTS_MAX:
-        return False
-    work.put(replace(track, job=None, doubts=track.doubts + 1, due=0.0))
     return True
 
 

@@ -69,14 +69,16 @@ class JobWindow:
         return state.past.waits
 
     def ask(self, state: JobWindowState, now: float) -> tuple[Question, ...]:
-        """Return the list until it is whole, then what the jobs under way leave open."""
+        """Return the list until it is whole, then what the jobs under way leave open, and once a tick
+        whether the history is the same still."""
         past, walk = state.past, state.jobs.walk
         if past.waits or self.done(state) or walk.held > now:
             return ()
-        if not past.listed:
-            limit = walk.limit(max(PAGE_MAX, past.listing.wide))
-            return (JobsPage(limit, past.listing.offset),) if walk.due <= now else ()
-        asked: list[Question] = []
+        wanted = passing.CONFIRM_PAGE if past.listed else max(PAGE_MAX, past.listing.wide)
+        offset = 0 if past.listed else past.listing.offset
+        asked: list[Question] = [JobsPage(walk.limit(wanted), offset)] if walk.due <= now else []
+        if not past.listed or past.unsure or walk.failures:
+            return tuple(asked)
         for track in state.jobs.tracks.values():
             asked += questions_of(track, state.jobs.tasks, walk, now)
         return tuple(asked)
@@ -115,7 +117,11 @@ class JobWindow:
             if not isinstance(answer, Page):
                 work.not_listed(answer, question.limit)
                 return past
+            if past.listed:
+                return passing.confirm(work, past, reply, seen_of(answer), answer)
             return passing.list_on(work, past, reply, seen_of(answer), answer)
+        if not passing.sure(work, past):
+            return past
         if isinstance(answer, Job):
             reason = past.another(anchor_of(answer))
             if reason:
@@ -124,15 +130,15 @@ class JobWindow:
         track = work.tracks.get(question.job) if isinstance(question, JobDetail) else None
         if track is not None and track.job is not None and not track.memo.ended:
             work.put(replace(track, read=None, due=work.now + RUNNING_S))
-        return past
+        return passing.shaken(past, reply)
 
     def due(self, state: JobWindowState, now: float) -> float:
         """Return seconds until ask() may have something new to say without another answer."""
-        walk, tracks = state.jobs.walk, state.jobs.tracks.values()
-        if not state.past.listed:
+        walk = state.jobs.walk
+        if not state.past.listed or state.past.unsure or walk.failures:
             return walk.wait_s(now)
-        moments = [max(track.due, track.reading.due) for track in tracks]
-        return max(0.0, min(moments, default=now) - now, walk.held - now)
+        moments = [max(track.due, track.reading.due) for track in state.jobs.tracks.values()]
+        return max(0.0, min([walk.due, *moments]) - now, walk.held - now)
 
     def view(self, state: JobWindowState) -> StreamView:
         """Return the state as numbers for gauges and the status page."""

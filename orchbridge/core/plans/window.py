@@ -66,14 +66,16 @@ class PlanWindow:
         return state.past.waits
 
     def ask(self, state: PlanWindowState, now: float) -> tuple[Question, ...]:
-        """Return the list until it is whole, then what the plans under way leave open."""
+        """Return the list until it is whole, then what the plans under way leave open, and once a tick
+        whether the history is the same still."""
         past, walk = state.past, state.plans.walk
         if past.waits or self.done(state) or walk.held > now:
             return ()
-        if not past.listed:
-            limit = walk.limit(max(DEEP_PAGE, past.listing.wide))
-            return (PlansPage(limit, past.listing.offset),) if walk.due <= now else ()
-        asked: list[Question] = []
+        wanted = passing.CONFIRM_PAGE if past.listed else max(DEEP_PAGE, past.listing.wide)
+        offset = 0 if past.listed else past.listing.offset
+        asked: list[Question] = [PlansPage(walk.limit(wanted), offset)] if walk.due <= now else []
+        if not past.listed or past.unsure or walk.failures:
+            return tuple(asked)
         for track in state.plans.tracks.values():
             asked += questions(track, now)
         return tuple(asked)
@@ -114,7 +116,11 @@ class PlanWindow:
             if not isinstance(answer, Page):
                 work.not_listed(answer, question.limit)
                 return past
+            if past.listed:
+                return passing.confirm(work, past, reply, seen_of(answer), answer)
             return passing.list_on(work, past, reply, seen_of(answer), answer)
+        if not passing.sure(work, past):
+            return past
         if isinstance(answer, Plan):
             reason = past.another(anchor_of(answer))
             if reason:
@@ -123,15 +129,15 @@ class PlanWindow:
         track = work.tracks.get(question.plan) if isinstance(question, PlanDetail) else None
         if track is not None and track.plan is not None and not track.memo.ended:
             work.put(replace(track, read=None, due=work.now + RUNNING_S))
-        return past
+        return passing.shaken(past, reply)
 
     def due(self, state: PlanWindowState, now: float) -> float:
         """Return seconds until ask() may have something new to say without another answer."""
         walk = state.plans.walk
-        if not state.past.listed:
+        if not state.past.listed or state.past.unsure or walk.failures:
             return walk.wait_s(now)
         moments = [max(track.due, track.reading.due) for track in state.plans.tracks.values()]
-        return max(0.0, min(moments, default=now) - now, walk.held - now)
+        return max(0.0, min([walk.due, *moments]) - now, walk.held - now)
 
     def view(self, state: PlanWindowState) -> StreamView:
         """Return the state as numbers for gauges and the status page."""
