@@ -154,7 +154,8 @@ def test_events_of_another_history_are_not_believed_under_the_ids_of_this_one() 
     server = history()
     server.trouble[JobEvents] = Trouble("unreachable", "refused")  # restored between a job's page and its events
     life = replay(Window(), server)
-    life.until(1.0)
+    life.until(3.0)
+    assert any(isinstance(question, JobEvents) for question in server.asked)
     server.jobs = [simple_job(id_, 50_000 + id_ * 100, begin=-10.0 + id_) for id_ in range(1, 13)]
     server.trouble.clear()
     with pytest.raises(Corrupt, match="not the one that was delivered"):
