@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ import structlog
 from orchbridge import __version__
 from orchbridge.cli import wiring
 from orchbridge.cli.exits import DONE
-from orchbridge.config import Settings
+from orchbridge.config import Http, Settings
 from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.ports import Finding, StreamId, Watch
 from orchbridge.core.records import NODE_STATE, PLANS, REACHABILITY, Record
@@ -75,7 +76,7 @@ async def bridge(
     """
     log = structlog.get_logger("orchbridge")
     for warning in settings.warnings:
-        log.warning("configuration.ignored", explanation=warning)
+        log.warning("configuration.warning", explanation=warning)
     streams = wiring.streams_of(settings)
     metrics = Metrics()
     watch: OpsWatch | None = None
@@ -104,9 +105,7 @@ async def bridge(
         trail, alarms = Trail(), AlarmBook(metrics)
         hearts = wiring.hearts_of(settings, streams)
         worker = Worker(name, sink, stop, heard, time.time, trail, hearts)
-        app = application(watch.status, metrics, alarms.standing)
-        async with serving(app, settings.http.host, settings.http.port) as port:
-            address = f"http://{settings.http.listen.rpartition(':')[0]}:{port}/"
+        async with _endpoints(settings.http, watch.status, metrics, alarms) as address:
             log.info(
                 "bridge.started",
                 version=__version__,
@@ -121,6 +120,18 @@ async def bridge(
             async with watching(trail, bounds, alarms), supervised(os.environ, watch.status, alarms.standing, stop):
                 await _carried(wiring.feeds_of(streams, clients), worker)
     log.info("bridge.stopped")
+
+
+@contextlib.asynccontextmanager
+async def _endpoints(
+    http: Http, status: Callable[[], Status], metrics: Metrics, alarms: AlarmBook
+) -> AsyncIterator[str]:
+    """Serve the operations endpoints while the block runs; yield their address."""
+    certificates = wiring.certificates_of(http)
+    demanded = http.client_ca_file is not None
+    app = application(status, metrics, alarms.standing, keys=wiring.keys_to(http), certificate=demanded)
+    async with serving(app, http.host, http.port, certificates) as port:
+        yield f"http{'s' if certificates else ''}://{http.listen.rpartition(':')[0]}:{port}/"
 
 
 async def _carried(feeds: list[Feed], worker: Worker) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from orchbridge import __version__
-from orchbridge.config import Jsonl, Kafka, Redaction, Settings, Sink, Source, Stdout
+from orchbridge.config import Http, Jsonl, Kafka, Redaction, Settings, Sink, Source, Stdout
 from orchbridge.core import times
 from orchbridge.core.errors import ConfigError
 from orchbridge.core.inventory.stream import InventoryStream
@@ -30,6 +30,8 @@ from orchbridge.core.view import StreamView
 from orchbridge.core.walk import Start
 from orchbridge.core.window import BACKFILL
 from orchbridge.formats.cloudevents import BinaryCodec, StructuredCodec
+from orchbridge.ops.keys import Keys, Secret
+from orchbridge.ops.tls import Certificates, Tls
 from orchbridge.orchestrator.access import Access
 from orchbridge.orchestrator.client import Client
 from orchbridge.orchestrator.exchange import Asked
@@ -76,6 +78,24 @@ def _secret(section: Source | Kafka, name: str) -> str | None:
         raise ConfigError(
             f"{name}_file {path} cannot be read: {reason}", hint="make it readable to the user orchbridge runs as"
         ) from None
+
+
+def keys_to(http: Http) -> Keys:
+    """Return what opens the operations port; raise ConfigError where a secret cannot be used."""
+
+    def secret(name: str, *, token: bool) -> Secret | None:
+        given = getattr(http, name)
+        value = None if given is None else given.get_secret_value()
+        return Secret(name, value, getattr(http, f"{name}_file"), token=token) if http.has(name) else None
+
+    return Keys(secret("bearer_token", token=True), http.basic_user or "", secret("basic_password", token=False))
+
+
+def certificates_of(http: Http) -> Certificates | None:
+    """Return the TLS of the operations port, None without; raise ConfigError where its files cannot be used."""
+    if http.tls_cert_file is None or http.tls_key_file is None:
+        return None
+    return Certificates(Tls(http.tls_cert_file, http.tls_key_file, http.client_ca_file))
 
 
 def rules_of(redaction: Redaction) -> Rules:

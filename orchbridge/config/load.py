@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchbridge.config import values
-from orchbridge.config.model import Section, Settings
+from orchbridge.config.model import Http, Section, Settings
 from orchbridge.config.overlay import overlay
 from orchbridge.config.problems import Path as Key
 from orchbridge.config.problems import Problem, complaints, key
@@ -39,8 +39,18 @@ def load(path: Path, environ: Mapping[str, str], *, files_exist: bool = True) ->
     if settings is None or problems:
         # From None: a validation error's own text and arguments would go along into a traceback.
         raise ConfigError("\n".join(_lines(path, problems, found.origins))) from None
-    settings._warnings = warnings
+    settings._warnings = (*warnings, *_exposed(settings.http))
     return settings
+
+
+def _exposed(http: Http) -> Iterator[str]:
+    secrets = [name for name in ("bearer_token", "basic_password") if http.has(name)]
+    if secrets and not http.tls_cert_file and not values.loopback(http.host):
+        told = " and ".join(f"http.{name}" for name in secrets)
+        yield (
+            f'{told} cross the network in clear text to http.listen = "{http.listen}";'
+            " set http.tls_cert_file and http.tls_key_file"
+        )
 
 
 def missing_files(settings: Settings) -> tuple[tuple[str, str], ...]:

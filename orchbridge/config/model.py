@@ -156,6 +156,18 @@ class Http(Section):
     """Metrics, health and the status page."""
 
     listen: Annotated[str, AfterValidator(values.listen)] = "127.0.0.1:9640"
+    tls_cert_file: File | None = Field(default=None, examples=["/etc/orchbridge/http.pem"])
+    tls_key_file: File | None = Field(default=None, examples=["/etc/orchbridge/http.key"])
+    client_ca_file: File | None = Field(default=None, examples=["/etc/orchbridge/http-clients-ca.pem"])
+    bearer_token: Annotated[SecretStr, Field(min_length=1)] | None = None
+    bearer_token_file: File | None = Field(default=None, examples=["/etc/orchbridge/http-token"])
+    basic_user: Annotated[str, AfterValidator(values.user)] | None = Field(default=None, examples=["prometheus"])
+    basic_password: Annotated[SecretStr, Field(min_length=1)] | None = None
+    basic_password_file: File | None = Field(default=None, examples=["/etc/orchbridge/http-password"])
+
+    def has(self, secret: str) -> bool:
+        """Return whether this secret is set, in place or as a file."""
+        return getattr(self, secret) is not None or getattr(self, f"{secret}_file") is not None
 
     @property
     def host(self) -> str:
@@ -213,7 +225,7 @@ class Settings(BaseSettings, Section):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Lines about what was ignored, for the log."""
+        """Lines about what was ignored or is dangerous, for the log."""
         return self._warnings
 
 

@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchbridge.config.model import SINKS, Section, Source
+from orchbridge.config.model import SINKS, Http, Section, Source
 from orchbridge.config.problems import Path, Problem
 from orchbridge.config.values import LONGEST_CHANNEL, TOPIC_MAX
 
@@ -45,6 +45,9 @@ def broken_rules(raw: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _prefix(sink, sources)
         if sink["type"] == "kafka":
             yield from _kafka(sink)
+    http = raw.get("http")
+    if isinstance(http, dict):
+        yield from _http(http)
 
 
 def _source(path: Path, source: Mapping[str, Any]) -> Iterator[Problem]:
@@ -118,6 +121,28 @@ def _kafka(sink: Mapping[str, Any]) -> Iterator[Problem]:
             ("sink", "compression"),
             f'"{compression}" needs the Python package cramjam, which is not installed; install it, or write "gzip"',
         )
+
+
+def _http(http: Mapping[str, Any]) -> Iterator[Problem]:
+    yield from _both(("http",), Http, http)
+    pair = ("tls_cert_file", "tls_key_file")
+    for given, absent in (pair, pair[::-1]):
+        if given in http and absent not in http:
+            yield Problem(("http", absent), f"is missing: {given} is useless without it; write both or neither")
+    if "client_ca_file" in http and not set(pair) & http.keys():
+        yield Problem(
+            ("http", "tls_cert_file"),
+            "is missing: client certificates are asked for over TLS alone; write tls_cert_file and tls_key_file,"
+            " or leave client_ca_file out",
+        )
+    password = {"basic_password", "basic_password_file"} & http.keys()
+    if "basic_user" in http and not password:
+        yield Problem(
+            ("http", "basic_password_file"),
+            'is missing: basic_user needs it; write basic_password_file = "/etc/orchbridge/http-password"',
+        )
+    if password and "basic_user" not in http:
+        yield Problem(("http", "basic_user"), 'is missing: its password is there; write basic_user = "prometheus"')
 
 
 def _useless(sink: Mapping[str, Any], names: tuple[str, ...], protocol: str, better: str) -> Iterator[Problem]:

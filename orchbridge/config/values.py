@@ -73,6 +73,13 @@ def listen(text: str) -> str:
     return text
 
 
+def user(text: str) -> str:
+    """Return a user's name for basic authentication, where a colon ends it."""
+    if not text or ":" in text or not text.isprintable():
+        raise ValueError('must be a name without ":"; write "prometheus"')
+    return text
+
+
 def _is_host(text: str, *, bracketed: bool) -> bool:
     try:
         return (ipaddress.ip_address(text).version == 6) == bracketed

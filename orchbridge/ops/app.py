@@ -12,6 +12,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchbridge.ops.door import Door, stranger
+from orchbridge.ops.keys import Keys
 from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.page import STYLE_HASH, page
 from orchbridge.ops.status import Status, ready
@@ -27,26 +29,39 @@ SECURITY = {
     "cache-control": "no-store",
 }
 JSON = "application/json"
+NOTHING = Keys()
 
 
 def application(
-    status: Callable[[], Status], metrics: Metrics, alarms: Callable[[], tuple[str, ...]] = tuple
+    status: Callable[[], Status],
+    metrics: Metrics,
+    alarms: Callable[[], tuple[str, ...]] = tuple,
+    *,
+    keys: Keys = NOTHING,
+    certificate: bool = False,
 ) -> ASGIApp:
-    """Return the ASGI app; `status` gives the picture of the moment, `alarms` what of this process hangs."""
+    """Return the ASGI app; `status` gives the picture of the moment, `alarms` what of this process hangs.
+
+    With `keys`, or where a client `certificate` is demanded, whoever lacks them learns only whether we are well.
+    """
 
     def get_metrics(request: Request) -> Response:
         body, content_type = metrics.text(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
-    def get_healthz(_: Request) -> Response:
+    def get_healthz(request: Request) -> Response:
         """An answer proves that the event loop turns; the watchdogs tell the rest. Others' troubles never count."""
         reasons = alarms()
+        if stranger(request.scope):
+            return PlainTextResponse("not ok\n" if reasons else "ok\n", 503 if reasons else 200)
         return PlainTextResponse("".join(f"{reason}\n" for reason in reasons) or "ok\n", 503 if reasons else 200)
 
     def get_readyz(request: Request) -> Response:
         now = status()
         reasons = ready(now, now.now)
         code = 503 if reasons else 200
+        if stranger(request.scope):
+            return PlainTextResponse("not ready\n" if reasons else "ready\n", code)
         if JSON in request.headers.get("accept", ""):
             return _json({"ready": not reasons, "reasons": reasons}, code)
         return PlainTextResponse("".join(f"{reason}\n" for reason in reasons) or "ready\n", code)
@@ -72,7 +87,8 @@ def application(
         "/readyz": get_readyz,
         "/status.json": get_status,
     }
-    return _Secured(Starlette(routes=[Route(path, _on_the_loop(answer)) for path, answer in routes.items()]))
+    app = Starlette(routes=[Route(path, _on_the_loop(answer)) for path, answer in routes.items()])
+    return _Secured(Door(app, keys, certificate=certificate) if keys or certificate else app)
 
 
 def _on_the_loop(answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:

@@ -10,8 +10,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from orchbridge.core.errors import ConfigError
+from orchbridge.ops.door import CERTIFIED
+from orchbridge.ops.tls import Certificates
 
 STOP_S = 1
 CONNECTIONS_MAX = 200
@@ -33,16 +36,27 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Protocol(H11Protocol):
+    """HTTP that tells the app whether the client showed a certificate of our authority."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        session = transport.get_extra_info("ssl_object")
+        if session is not None and session.getpeercert():  # empty for one that was not verified
+            self.app_state = {**self.app_state, CERTIFIED: True}
+
+
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[int]:
+async def serving(app: ASGIApp, host: str, port: int, certificates: Certificates | None = None) -> AsyncIterator[int]:
     """Serve the app while the block runs; yield the port, which matters where 0 was asked for.
 
-    Raise ConfigError where the address cannot be listened on. Connections still open at the end
-    are given a second.
+    With `certificates` nothing but TLS is understood. Raise ConfigError where the address cannot be
+    listened on. Connections still open at the end are given a second.
     """
     with contextlib.closing(_listening(host, port)) as place:
         config = uvicorn.Config(
             app,
+            http=_Protocol,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -52,6 +66,8 @@ async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[int]:
             timeout_keep_alive=30,
             timeout_graceful_shutdown=STOP_S,
         )
+        config.load()
+        config.ssl = certificates.first if certificates else None
         server = _Server(config)
         group = await asyncio.TaskGroup().__aenter__()
         group.create_task(server.serve(sockets=[place]), name="http")

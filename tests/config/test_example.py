@@ -68,7 +68,7 @@ def test_everything_shown_can_be_used(sink: str, tmp_path: Path) -> None:
         if place != table:
             table = place
             lines.append(f"[{table}]")
-        if key in {"token", "proxy", "sasl_plain_password", "ssl_password"}:
+        if key in {"token", "proxy", "sasl_plain_password", "ssl_password", "bearer_token", "basic_password"}:
             continue
         chosen = {"type": f'"{sink}"', "security_protocol": '"SASL_SSL"'}
         lines.append(f"{key} = {chosen.get(key, value)}")
