@@ -273,3 +273,31 @@ def test_credentials_and_protocol_fit(tmp_path: Path, protocol: str) -> None:
     environ = {f"ORCHBRIDGE_SOURCES__0__{name}": value for name, value in source.items()}
     environ["ORCHBRIDGE_SINK__SECURITY_PROTOCOL"] = protocol
     assert isinstance(load(path, environ | sink).sink, Kafka)
+
+
+@pytest.mark.parametrize(
+    ("listen", "more", "warned"),
+    [
+        ("0.0.0.0:9640", {"BEARER_TOKEN": "hunter2"}, ["http.bearer_token"]),
+        ("[::]:9640", {"BASIC_USER": "u", "BASIC_PASSWORD": "hunter2"}, ["http.basic_password"]),
+        (
+            "host.example.com:9640",
+            {"BASIC_USER": "u", "BASIC_PASSWORD": "x", "BEARER_TOKEN": "y"},
+            ["bearer_token and"],
+        ),
+        ("127.0.0.1:9640", {"BEARER_TOKEN": "hunter2"}, []),
+        ("localhost:9640", {"BEARER_TOKEN": "hunter2"}, []),
+        ("0.0.0.0:9640", {}, []),
+        ("0.0.0.0:9640", {"BEARER_TOKEN": "hunter2", "TLS_CERT_FILE": "token", "TLS_KEY_FILE": "token"}, []),
+    ],
+)
+def test_credentials_in_clear_text_are_worth_a_warning(
+    written: Any, listen: str, more: dict[str, str], warned: list[str]
+) -> None:
+    settings = written(HTTP__LISTEN=listen, **{f"HTTP__{name}": value for name, value in more.items()})
+    assert len(settings.warnings) == len(warned)
+    for line, words in zip(settings.warnings, warned, strict=True):
+        assert words in line
+        assert "clear text" in line
+        assert "set http.tls_cert_file" in line
+    assert "hunter2" not in str(settings.warnings) + repr(settings)

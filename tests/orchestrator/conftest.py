@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.orchestrator.authority import Authority
+from tests.authority import Authority
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from orchbridge.core.ports import Finding
 from orchbridge.orchestrator import Access, probe
-from tests.orchestrator.authority import Authority
+from tests.authority import Authority
 from tests.orchestrator.servers import answering, served
 
 ALL = ["token", "settings", "reachable", "certificate", "token accepted", "jobs", "plan jobs", "inventory", "services"]

@@ -12,7 +12,7 @@ from orchbridge.core.errors import ConfigError
 from orchbridge.core.questions import JobsPage, Page, Trouble
 from orchbridge.orchestrator import Access, Client
 from orchbridge.orchestrator.access import ssl_context
-from tests.orchestrator.authority import Authority
+from tests.authority import Authority
 from tests.orchestrator.servers import answering, served
 
 EMPTY = {"items": []}
