@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,7 +14,7 @@ from orchbridge.core.head import Passage
 from orchbridge.core.listing import Listing, fold_listing
 from orchbridge.core.past import Past, doubt, settled
 from orchbridge.core.questions import Page, Reply, Trouble
-from orchbridge.core.walk import Listed, Seen
+from orchbridge.core.walk import Listed, Seen, Walk
 from orchbridge.core.window import BACKFILL
 
 RELIST_S = 5.0
@@ -26,7 +26,29 @@ T = TypeVar("T", bound=Tracked)
 replace = msgspec.structs.replace
 
 
-def list_on(work: Draft[T], past: Past, reply: Reply, seen: list[Seen], page: Page) -> Past:
+def page_wanted(past: Past, widest: int) -> tuple[int, int]:
+    """Return limit and offset of the next page of the list: the next one down, or later only the newest."""
+    return (CONFIRM_PAGE, 0) if past.listed else (max(widest, past.listing.wide), past.listing.offset)
+
+
+def each(work: Draft[T], past: Past, replies: Sequence[Reply], fold_one: Callable[[Any, Past, Reply], Past]) -> Past:
+    """Fold one reply after the other, until the batch is full or the history turns out to be another's."""
+    for at, reply in enumerate(replies):
+        if past.lost:
+            break
+        if work.full:
+            work.left.extend(replies[at:])
+            break
+        past = fold_one(work, past, reply)
+    return past
+
+
+def page(work: Draft[T], past: Past, reply: Reply, seen: list[Seen], answer: Page) -> Past:
+    """Fold a page of the list: the next one down, or the newest once more."""
+    return (_confirm if past.listed else _list_on)(work, past, reply, seen, answer)
+
+
+def _list_on(work: Draft[T], past: Past, reply: Reply, seen: list[Seen], page: Page) -> Past:
     """Fold one page of the list; once it is whole, what is to be read is known, or that it is another history's.
 
     Raise Corrupt where that happens to a replay: nobody tells it where the histories part.
@@ -55,7 +77,7 @@ def list_on(work: Draft[T], past: Past, reply: Reply, seen: list[Seen], page: Pa
     return replace(past, newest=past.top, unsure=False)
 
 
-def confirm(work: Draft[T], past: Past, reply: Reply, seen: list[Seen], page: Page) -> Past:
+def _confirm(work: Draft[T], past: Past, reply: Reply, seen: list[Seen], page: Page) -> Past:
     """Look once a tick whether the newest page still tells of the same history.
 
     What is under way was listed before; its events alone could not tell that they are another job's by now.
@@ -80,9 +102,16 @@ def _strange(past: Past, seen: list[Seen]) -> str:
     return next((reason for item in seen if (reason := past.another(item.anchor))), "")
 
 
-def sure(work: Draft[T], past: Past) -> bool:
+def sure(past: Past, walk: Walk) -> bool:
     """Whether answers about single things are about the history that was listed; else they are asked for again."""
-    return past.listed and not past.unsure and not work.walk.failures
+    return past.listed and not past.unsure and not walk.failures
+
+
+def due(past: Past, walk: Walk, moments: Iterable[float], now: float) -> float:
+    """Return seconds until there may be something to ask: a page of the list, or at one of the tracks' moments."""
+    if not sure(past, walk):
+        return walk.wait_s(now)
+    return max(0.0, min([walk.due, *moments]) - now, walk.held - now)
 
 
 def shaken(past: Past, reply: Reply) -> Past:

@@ -74,10 +74,9 @@ class JobWindow:
         past, walk = state.past, state.jobs.walk
         if past.waits or self.done(state) or walk.held > now:
             return ()
-        wanted = passing.CONFIRM_PAGE if past.listed else max(PAGE_MAX, past.listing.wide)
-        offset = 0 if past.listed else past.listing.offset
+        wanted, offset = passing.page_wanted(past, PAGE_MAX)
         asked: list[Question] = [JobsPage(walk.limit(wanted), offset)] if walk.due <= now else []
-        if not past.listed or past.unsure or walk.failures:
+        if not passing.sure(past, walk):
             return tuple(asked)
         for track in state.jobs.tracks.values():
             asked += questions_of(track, state.jobs.tasks, walk, now)
@@ -91,13 +90,7 @@ class JobWindow:
         work = Work(self.settings, state.jobs, now)
         past = passing.forget(work, state.past)
         under_way = set(work.tracks)
-        for at, reply in enumerate(replies):
-            if past.lost:
-                break
-            if work.full:
-                work.left.extend(replies[at:])
-                break
-            past = self._fold_one(work, past, reply)
+        past = passing.each(work, past, replies, self._fold_one)
         finish(work)
         passing.close(work, past, under_way, "job")
         passing.take_up(work, past, lambda id_, epoch: Track(id_, Memo(epoch)))
@@ -117,10 +110,8 @@ class JobWindow:
             if not isinstance(answer, Page):
                 work.not_listed(answer, question.limit)
                 return past
-            if past.listed:
-                return passing.confirm(work, past, reply, seen_of(answer), answer)
-            return passing.list_on(work, past, reply, seen_of(answer), answer)
-        if not passing.sure(work, past):
+            return passing.page(work, past, reply, seen_of(answer), answer)
+        if not passing.sure(past, work.walk):
             return past
         if isinstance(answer, Job):
             reason = past.another(anchor_of(answer))
@@ -134,11 +125,9 @@ class JobWindow:
 
     def due(self, state: JobWindowState, now: float) -> float:
         """Return seconds until ask() may have something new to say without another answer."""
-        walk = state.jobs.walk
-        if not state.past.listed or state.past.unsure or walk.failures:
-            return walk.wait_s(now)
-        moments = [max(track.due, track.reading.due) for track in state.jobs.tracks.values()]
-        return max(0.0, min([walk.due, *moments]) - now, walk.held - now)
+        tracks = state.jobs.tracks.values()
+        moments = [max(track.due, track.reading.due) for track in tracks]
+        return passing.due(state.past, state.jobs.walk, moments, now)
 
     def view(self, state: JobWindowState) -> StreamView:
         """Return the state as numbers for gauges and the status page."""

@@ -71,10 +71,9 @@ class PlanWindow:
         past, walk = state.past, state.plans.walk
         if past.waits or self.done(state) or walk.held > now:
             return ()
-        wanted = passing.CONFIRM_PAGE if past.listed else max(DEEP_PAGE, past.listing.wide)
-        offset = 0 if past.listed else past.listing.offset
+        wanted, offset = passing.page_wanted(past, DEEP_PAGE)
         asked: list[Question] = [PlansPage(walk.limit(wanted), offset)] if walk.due <= now else []
-        if not past.listed or past.unsure or walk.failures:
+        if not passing.sure(past, walk):
             return tuple(asked)
         for track in state.plans.tracks.values():
             asked += questions(track, now)
@@ -89,13 +88,7 @@ class PlanWindow:
         work: Work = Work(self.settings, plans.walk, plans.tracks, now)
         past = passing.forget(work, state.past)
         under_way = set(work.tracks)
-        for at, reply in enumerate(replies):
-            if past.lost:
-                break
-            if work.full:
-                work.left.extend(replies[at:])
-                break
-            past = self._fold_one(work, past, reply)
+        past = passing.each(work, past, replies, self._fold_one)
         if not past.lost:
             deliver_held(work)
         passing.close(work, past, under_way, "plan")
@@ -116,10 +109,8 @@ class PlanWindow:
             if not isinstance(answer, Page):
                 work.not_listed(answer, question.limit)
                 return past
-            if past.listed:
-                return passing.confirm(work, past, reply, seen_of(answer), answer)
-            return passing.list_on(work, past, reply, seen_of(answer), answer)
-        if not passing.sure(work, past):
+            return passing.page(work, past, reply, seen_of(answer), answer)
+        if not passing.sure(past, work.walk):
             return past
         if isinstance(answer, Plan):
             reason = past.another(anchor_of(answer))
@@ -133,11 +124,9 @@ class PlanWindow:
 
     def due(self, state: PlanWindowState, now: float) -> float:
         """Return seconds until ask() may have something new to say without another answer."""
-        walk = state.plans.walk
-        if not state.past.listed or state.past.unsure or walk.failures:
-            return walk.wait_s(now)
-        moments = [max(track.due, track.reading.due) for track in state.plans.tracks.values()]
-        return max(0.0, min([walk.due, *moments]) - now, walk.held - now)
+        tracks = state.plans.tracks.values()
+        moments = [max(track.due, track.reading.due) for track in tracks]
+        return passing.due(state.past, state.plans.walk, moments, now)
 
     def view(self, state: PlanWindowState) -> StreamView:
         """Return the state as numbers for gauges and the status page."""
