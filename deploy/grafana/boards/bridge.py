@@ -21,6 +21,7 @@ from deploy.grafana.boards.parts import (
     WARN,
     of_stream,
     pick,
+    runbook,
 )  # fmt: skip
 
 _HEALTH = (
@@ -66,6 +67,7 @@ _HEALTH = (
         least=0,
         nothing="nobody carries anything",
         width=10,
+        links=(runbook("OrchbridgeStreamStalled"),),
     ),
     Panel(
         kind="stat",
@@ -78,7 +80,7 @@ _HEALTH = (
         nothing="no bridge",
         width=3,
         height=4,
-        links=(STATUS_PAGE,),
+        links=(runbook("OrchbridgeStreamParked"), STATUS_PAGE),
     ),
     Panel(
         kind="stat",

@@ -17,6 +17,7 @@ from deploy.grafana.boards.parts import (
     per_second,
     percentile,
     pick,
+    runbook,
 )  # fmt: skip
 
 _DELAY = pick("orchbridge_source_to_commit_seconds", OF_STREAM)
@@ -37,6 +38,7 @@ SPEED = (
         least=0,
         nothing="no record",
         width=8,
+        links=(runbook("OrchbridgeDeliverySlow"),),
     ),
     Panel(
         kind="timeseries",
@@ -161,6 +163,7 @@ POSITION = (
         least=0,
         nothing="nobody carries anything",
         width=6,
+        links=(runbook("OrchbridgeFallingBehind"),),
     ),
 )
 

@@ -10,19 +10,19 @@ from deploy.grafana.boards.parts import (
     GOOD,
     OF_SOURCE,
     OF_STREAM,
-    RUNBOOKS,
     SOME,
     WARN,
     in_range,
     once,
     per_second,
     pick,
+    runbook,
 )  # fmt: skip
 
 DAY = 24 * 3600.0
 
 
-def _count(title: str, counter: str, description: str, limits: tuple[Limit, ...]) -> Panel:
+def _count(title: str, counter: str, description: str, limits: tuple[Limit, ...], alert: str = "") -> Panel:
     return Panel(
         kind="stat",
         title=title,
@@ -34,7 +34,7 @@ def _count(title: str, counter: str, description: str, limits: tuple[Limit, ...]
         nothing="no bridge",
         width=4,
         height=4,
-        links=(RUNBOOKS,),
+        links=(runbook(alert),) if alert else (),
     )
 
 
@@ -50,24 +50,28 @@ COMPLETE = (
         pick("orchbridge_jobs_incomplete_total", OF_SOURCE),
         "Certificates that name what is missing of a job: pruned before it was read, forbidden, or too large.",
         ANY,
+        "OrchbridgeJobIncomplete",
     ),
     _count(
         "Gaps",
         pick("orchbridge_gaps_total", OF_SOURCE),
         "Ids that never became visible and were declared empty: usually rolled back transactions of PE.",
         SOME,
+        "OrchbridgeGap",
     ),
     _count(
         "Resets",
         pick("orchbridge_resets_total", OF_SOURCE),
         "The source's ids went back, as after a restore from a backup: a new epoch began and was read anew.",
         SOME,
+        "OrchbridgeSourceReset",
     ),
     _count(
         "Quarantined",
         pick("orchbridge_quarantined_total", OF_STREAM),
         "Records that could not be understood or written; they are in the quarantine topic with the reason.",
         ANY,
+        "OrchbridgeQuarantine",
     ),
     _count(
         "Late events",
@@ -106,6 +110,7 @@ COMPLETE = (
         nothing="no bridge",
         width=8,
         height=7,
+        links=(runbook("OrchbridgeSinkUnstable"), runbook("OrchbridgeStreamContested")),
     ),
     Panel(
         kind="stat",
@@ -120,7 +125,7 @@ COMPLETE = (
 )
 
 
-def _expiry(title: str, metric: str, description: str, limits: tuple[Limit, ...], nothing: str) -> Panel:
+def _expiry(title: str, metric: str, description: str, limits: tuple[Limit, ...], nothing: str, alert: str) -> Panel:
     return Panel(
         kind="stat",
         title=title,
@@ -132,7 +137,7 @@ def _expiry(title: str, metric: str, description: str, limits: tuple[Limit, ...]
         nothing=nothing,
         width=6,
         height=6,
-        links=(RUNBOOKS,),
+        links=(runbook(alert),),
     )
 
 
@@ -152,6 +157,7 @@ PROCESS = (
         nothing="nothing hung",
         width=4,
         height=6,
+        links=(runbook("OrchbridgeWatchdog"),),
     ),
     Panel(
         kind="stat",
@@ -167,6 +173,7 @@ PROCESS = (
         nothing="0",
         width=4,
         height=6,
+        links=(runbook("OrchbridgeSeriesOverflow"),),
     ),
     Panel(
         kind="stat",
@@ -180,6 +187,7 @@ PROCESS = (
         nothing="no group",
         width=4,
         height=6,
+        links=(runbook("OrchbridgeGroupUnstable"),),
     ),
     _expiry(
         "Token expires in",
@@ -188,6 +196,7 @@ PROCESS = (
         "`token_file`.",
         (Limit(3 * DAY, WARN), Limit(14 * DAY, GOOD)),
         "not told by the server",
+        "OrchbridgeTokenExpiring",
     ),
     _expiry(
         "Certificate expires in",
@@ -195,5 +204,6 @@ PROCESS = (
         "Life left to the orchestrator's own certificate. At 0 no request is accepted any more, ours included.",
         (Limit(14 * DAY, WARN), Limit(60 * DAY, GOOD)),
         "unknown",
+        "OrchbridgeCertificateExpiring",
     ),
 )

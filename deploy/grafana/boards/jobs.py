@@ -23,6 +23,7 @@ from deploy.grafana.boards.parts import (
     per_minute,
     percentile,
     pick,
+    runbook,
 )  # fmt: skip
 
 ENDED = pick("pe_jobs_finished_total", OF_SOURCE, 'environment=~"$environment"')
@@ -94,7 +95,7 @@ _NOW = (
         least=0,
         nothing="unknown",
         width=8,
-        links=(STATUS_PAGE, RUNBOOKS),
+        links=(STATUS_PAGE, runbook("PuppetJobStuck")),
     ),
 )
 
@@ -128,6 +129,7 @@ _OUTCOMES = (
         least=0,
         most=1,
         nothing="no job ended",
+        links=(runbook("PuppetJobFailureRatioHigh"),),
     ),
     _matrix(
         "Outcomes by task",

@@ -17,6 +17,7 @@ from deploy.grafana.boards.parts import (
     once,
     per_minute,
     pick,
+    runbook,
 )  # fmt: skip
 
 NODES = pick("pe_nodes", OF_SOURCE)
@@ -94,6 +95,7 @@ _COURSE = (
         stacked=True,
         least=0,
         nothing="unknown",
+        links=(runbook("PuppetNodesUnreachable"),),
     ),
     Panel(
         kind="timeseries",
@@ -108,6 +110,7 @@ _COURSE = (
         stacked=True,
         least=0,
         nothing="unknown",
+        links=(runbook("PuppetBrokerLostNodes"),),
     ),
     Panel(
         kind="timeseries",
@@ -131,6 +134,7 @@ _COURSE = (
         queries=(Query(once(FLAPPING, "source"), "{{source}}"),),
         least=0,
         nothing="unknown",
+        links=(runbook("PuppetNodesFlapping"),),
     ),
 )
 

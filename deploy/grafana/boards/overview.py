@@ -21,11 +21,13 @@ from deploy.grafana.boards.parts import (
     once,
     per_minute,
     pick,
+    runbook,
 )  # fmt: skip
 
 ENDED = pick("pe_jobs_finished_total", OF_SOURCE, 'environment=~"$environment"')
 FAILED = pick("pe_jobs_finished_total", OF_SOURCE, 'environment=~"$environment"', 'outcome="failure"')
 FAILED_NODES = pick("pe_failed_job_nodes", OF_SOURCE, 'environment=~"$environment"')
+FIRING = pick("ALERTS", 'alertstate="firing"', 'alertname=~"Puppet.*|Orchbridge.*"')
 NODES = pick("pe_nodes", OF_SOURCE)
 UNREACHABLE = pick("pe_nodes", OF_SOURCE, 'connected="false"')
 REACHABLE = pick("pe_nodes", OF_SOURCE, 'connected="true"')
@@ -49,7 +51,7 @@ _NOW = (
         nothing="no bridge",
         width=4,
         height=4,
-        links=(RUNBOOKS, STATUS_PAGE),
+        links=(runbook("PuppetOrchestratorUnreachable"), STATUS_PAGE),
     ),
     Panel(
         kind="stat",
@@ -64,7 +66,7 @@ _NOW = (
         nothing="no bridge",
         width=4,
         height=4,
-        links=(JOBS_BOARD,),
+        links=(runbook("PuppetJobFailed"), JOBS_BOARD),
     ),
     Panel(
         kind="stat",
@@ -92,7 +94,7 @@ _NOW = (
         decimals=0,
         width=4,
         height=4,
-        links=(STATUS_PAGE,),
+        links=(runbook("PuppetJobStuck"), STATUS_PAGE),
     ),
     Panel(
         kind="stat",
@@ -108,7 +110,7 @@ _NOW = (
         nothing="unknown",
         width=4,
         height=4,
-        links=(NODES_BOARD,),
+        links=(runbook("PuppetNodesUnreachable"), NODES_BOARD),
     ),
     Panel(
         kind="stat",
@@ -144,7 +146,7 @@ _NOW = (
         nothing="no bridge",
         width=4,
         height=4,
-        links=(BRIDGE_BOARD,),
+        links=(runbook("OrchbridgeStreamNotOwned"), BRIDGE_BOARD),
     ),
     Panel(
         kind="stat",
@@ -160,7 +162,7 @@ _NOW = (
         nothing="no bridge",
         width=4,
         height=4,
-        links=(STATUS_PAGE,),
+        links=(runbook("OrchbridgeStreamParked"), STATUS_PAGE),
     ),
     Panel(
         kind="stat",
@@ -177,7 +179,7 @@ _NOW = (
         decimals=1,
         width=4,
         height=4,
-        links=(BRIDGE_BOARD,),
+        links=(runbook("OrchbridgeStreamStalled"), BRIDGE_BOARD),
     ),
     Panel(
         kind="stat",
@@ -192,7 +194,7 @@ _NOW = (
         nothing="none",
         width=4,
         height=4,
-        links=(BRIDGE_BOARD,),
+        links=(runbook("OrchbridgeDown"), BRIDGE_BOARD),
     ),
     Panel(
         kind="stat",
@@ -219,7 +221,7 @@ _NOW = (
         decimals=1,
         width=4,
         height=4,
-        links=(JOBS_BOARD,),
+        links=(runbook("PuppetJobFailureRatioHigh"), JOBS_BOARD),
     ),
 )
 
@@ -272,7 +274,7 @@ _FAILURES = (
         unit="none",
         queries=(
             Query(
-                'max by (alertname, severity, source) (ALERTS{alertstate="firing", alertname=~"Puppet.*|Orchbridge.*"})',
+                f"max by (alertname, severity, source) ({FIRING})",
                 now=True,
                 shown="table",
             ),
