@@ -131,4 +131,4 @@ def viewed(view: StreamView, past: Past, head: Head, under_way: int) -> StreamVi
     told = progress(past, head, under_way)
     noun = view.cursor.partition(" ")[0]
     cursor = "waits for the live stream" if told is None else f"{noun} {head.high}, {told.done} of {told.total}"
-    return replace(view, cursor=cursor, recent=(), progress=told)
+    return replace(view, cursor=cursor, recent=(), running=(), progress=told)

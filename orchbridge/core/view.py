@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from orchbridge.core.window import Progress
+
+RECENT_MAX = 20
+RUNNING_MAX = 100
+BROKERS_MAX = 100
+DESCRIPTION_MAX = 300  # characters
+OTHER = "other"
 
 
 class RecentJob(msgspec.Struct, frozen=True):
     """One job or plan in a line.
 
-    `kind` is "job" or "plan"; `nodes` counts nodes by state; `complete` is the certificate's
-    word, None before it; times are the text PE sent.
+    `kind` is "job" or "plan", `type` PE's word for what it does; `nodes` counts nodes by state, `targets`
+    is how many there are; `description` is redacted and cut; `complete` is the certificate's word, None
+    before it; times are the text PE sent.
     """
 
     id: int = 0
@@ -24,6 +33,9 @@ class RecentJob(msgspec.Struct, frozen=True):
     nodes: dict[str, int] = {}
     complete: bool | None = None
     url: str | None = None
+    type: str | None = None
+    description: str | None = None
+    targets: int | None = None
 
 
 class StreamView(msgspec.Struct, frozen=True):
@@ -31,8 +43,10 @@ class StreamView(msgspec.Struct, frozen=True):
 
     `cursor` is text for a person ("job 412 of 415"), `position` and `source_position` are the
     highest id accounted for and the highest the source showed; `oldest_running` is the creation
-    time (RFC 3339) of the oldest unfinished job; `recent` holds the newest 20, newest first;
-    `progress` is set for a window of history.
+    time (RFC 3339) of the oldest unfinished job; `recent` holds the newest 20, newest first; `running`
+    the unfinished, oldest first, as many as `RUNNING_MAX` (`jobs_by_state` counts them all);
+    `nodes_by_broker` counts connected nodes, "" those whose broker is not told; beyond `BROKERS_MAX`
+    brokers the smallest are "other". `progress` is set for a window of history.
     """
 
     cursor: str = ""
@@ -45,5 +59,30 @@ class StreamView(msgspec.Struct, frozen=True):
     oldest_running: str | None = None
     nodes_connected: int = 0
     nodes_disconnected: int = 0
+    nodes_by_broker: Mapping[str, int] = {}
     recent: tuple[RecentJob, ...] = ()
+    running: tuple[RecentJob, ...] = ()
     progress: Progress | None = None
+
+
+class _About(msgspec.Struct):
+    description: str | None = None
+
+
+_ABOUT = msgspec.json.Decoder(_About)
+
+
+def described(about: msgspec.Raw | None) -> str | None:
+    """Return the description in what the records of a job or plan say of it, redacted there, cut for a line."""
+    text = None if about is None else _ABOUT.decode(about).description
+    return text if text is None or len(text) <= DESCRIPTION_MAX else f"{text[: DESCRIPTION_MAX - 1]}…"
+
+
+def largest(brokers: Mapping[str, int]) -> Mapping[str, int]:
+    """Return the nodes by broker with few enough brokers to show."""
+    if len(brokers) <= BROKERS_MAX:
+        return brokers
+    ranked = sorted(brokers.items(), key=lambda item: (-item[1], item[0]))
+    shown = dict(ranked[: BROKERS_MAX - 1])
+    rest = sum(count for _, count in ranked[BROKERS_MAX - 1 :])
+    return shown | {OTHER: shown.get(OTHER, 0) + rest}

@@ -7,6 +7,7 @@ missing twice, and an answer that could be a broker's hiccup means nothing by it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -33,7 +34,7 @@ from orchbridge.core.questions import (
 )
 from orchbridge.core.records import NODE_STATE
 from orchbridge.core.settings import StreamSettings
-from orchbridge.core.view import StreamView
+from orchbridge.core.view import StreamView, largest
 
 CONFIRMATIONS = 2
 ASK_AT_ONCE = 1_000
@@ -71,8 +72,10 @@ class InventoryRecall:
         head = Head(url=settings.url, keys=settings.keys)
         if self._head is not None:
             head = heads.decode(settings.name, self._head, url=settings.url, keys=settings.keys, adopt=settings.adopt)
-        connected = sum(node.connected for node in self._nodes.values())
-        return InventoryState(replace(head, owner=self._owner), nodes=self._nodes, connected=connected)
+        brokers = Counter(node.broker or "" for node in self._nodes.values() if node.connected)
+        return InventoryState(
+            replace(head, owner=self._owner), nodes=self._nodes, connected=brokers.total(), brokers=brokers
+        )
 
 
 class InventoryStream:
@@ -162,6 +165,7 @@ class InventoryStream:
             epoch=state.head.epoch_name,
             nodes_connected=state.connected,
             nodes_disconnected=count - state.connected,
+            nodes_by_broker=largest(state.brokers),
         )
 
 

@@ -25,6 +25,7 @@ replace = msgspec.structs.replace
 class InventoryState(msgspec.Struct, frozen=True):
     """An inventory stream between two folds; `nodes` is never changed in place.
 
+    brokers    connected nodes by broker, "" where it is not told
     doubts     certname -> polls in a row that confirmed it as gone, in halves: a silent one counts half
     unsure     certnames missing from the newest list, to be asked about by name
     guarded    the newest list was empty: nothing is believed before the broker is known to be well
@@ -36,6 +37,7 @@ class InventoryState(msgspec.Struct, frozen=True):
     dirty: bool = True
     nodes: Mapping[str, Node] = {}
     connected: int = 0
+    brokers: Mapping[str, int] = {}
     doubts: Mapping[str, int] = {}
     unsure: tuple[str, ...] = ()
     guarded: bool = False
@@ -55,6 +57,7 @@ class Work:
         self.left: list[Reply] = []
         self.troubles: list[tuple[str, Trouble]] = []
         self._nodes: dict[str, Node] | None = None
+        self._brokers = Counter[str]()
 
     @property
     def full(self) -> bool:
@@ -67,11 +70,15 @@ class Work:
     def _set(self, name: str, node: Node | None) -> None:
         if self._nodes is None:
             self._nodes = dict(self.state.nodes)
+            self._brokers = Counter(self.state.brokers)
         before = self._nodes.pop(name, None)
         count = self.state.connected - (before is not None and before.connected)
+        if before is not None and before.connected:
+            self._brokers[before.broker or ""] -= 1
         if node is not None:
             self._nodes[name] = node
             count += node.connected
+            self._brokers[node.broker or ""] += node.connected
             epoch = self.state.head.epoch_name
             self.records.append(records.node_document(self.settings.origin, epoch, name, node, self.observed, self.now))
         self.state = replace(self.state, connected=count)
@@ -148,7 +155,7 @@ class Work:
         """Return the batch; the head travels with it when it changed."""
         state, documents = self.state, dict[str, bytes | None]()
         if self._nodes is not None:
-            state = replace(state, nodes=self._nodes)
+            state = replace(state, nodes=self._nodes, brokers=dict(+self._brokers))
         if state.dirty and (state.listed_at or self.records):
             documents[self.settings.name] = heads.encode(state.head)
             state = replace(state, dirty=False)

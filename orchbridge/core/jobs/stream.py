@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from heapq import nlargest, nsmallest
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.gaps import due_gaps
@@ -17,7 +18,7 @@ from orchbridge.core.ports import StreamId
 from orchbridge.core.questions import JobDetail, JobsPage, Question, Reply
 from orchbridge.core.recall import WalkRecall
 from orchbridge.core.settings import StreamSettings
-from orchbridge.core.view import RecentJob, StreamView
+from orchbridge.core.view import RECENT_MAX, RUNNING_MAX, RecentJob, StreamView, described
 
 
 class JobsRecall(WalkRecall[Memo]):
@@ -91,7 +92,8 @@ class JobStream:
         walk, tracks = state.walk, state.tracks
         running = [track for track in tracks.values() if track.job is not None and not track.memo.ended]
         created = [track.job.created for track in running if track.job is not None and track.job.created]
-        recent = sorted(tracks.values(), key=lambda track: -track.id)[:20]
+        recent = nlargest(RECENT_MAX, tracks.values(), key=_by_id)
+        oldest = nsmallest(RUNNING_MAX, running, key=_by_id)
         return StreamView(
             cursor=f"job {walk.head.high}" + (f", {len(walk.todo)} to do" if walk.todo else ""),
             position=walk.head.high,
@@ -102,7 +104,12 @@ class JobStream:
             jobs_by_state=dict(Counter(track.job.state for track in running if track.job is not None)),
             oldest_running=min(created, default=None),
             recent=tuple(recent_job(track, self.settings) for track in recent),
+            running=tuple(recent_job(track, self.settings) for track in oldest),
         )
+
+
+def _by_id(track: Track) -> int:
+    return track.id
 
 
 def recent_job(track: Track, settings: StreamSettings) -> RecentJob:
@@ -118,4 +125,7 @@ def recent_job(track: Track, settings: StreamSettings) -> RecentJob:
         nodes=job.node_states or {} if job is not None else {},
         complete=track.memo.complete if track.memo.certified else None,
         url=url.replace("{job}", str(track.id)) if url else None,
+        type=job.type if job is not None else None,
+        description=described(track.context.about) if track.context is not None else None,
+        targets=job.node_count if job is not None else None,
     )

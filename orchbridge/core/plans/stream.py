@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from heapq import nlargest, nsmallest
 
 from orchbridge.core import memos, times
 from orchbridge.core.batch import Batch
-from orchbridge.core.facts import Job, Plan
+from orchbridge.core.facts import Job
 from orchbridge.core.gaps import due_gaps
 from orchbridge.core.plans.answers import fold_answer, plans_of, seen_of
 from orchbridge.core.plans.fold import slow_questions, take_up
@@ -17,7 +18,7 @@ from orchbridge.core.ports import StreamId
 from orchbridge.core.questions import JobDetail, Page, PlanDetail, PlansPage, Question, Reply, Trouble, subject
 from orchbridge.core.recall import WalkRecall
 from orchbridge.core.settings import StreamSettings
-from orchbridge.core.view import RecentJob, StreamView
+from orchbridge.core.view import RECENT_MAX, RUNNING_MAX, RecentJob, StreamView, described
 from orchbridge.core.walk import Start
 
 PAGE, DEEP_PAGE = 50, 200
@@ -129,8 +130,10 @@ class PlanStream:
     def view(self, state: PlansState) -> StreamView:
         """Return the state as numbers for gauges and the status page."""
         walk, tracks = state.walk, state.tracks
-        running = [track.plan for track in tracks.values() if track.plan is not None and not track.memo.ended]
-        recent = sorted(tracks.values(), key=lambda track: -track.id)[:20]
+        open_ = [track for track in tracks.values() if track.plan is not None and not track.memo.ended]
+        running = [track.plan for track in open_ if track.plan is not None]
+        recent = nlargest(RECENT_MAX, tracks.values(), key=_by_id)
+        oldest = nsmallest(RUNNING_MAX, open_, key=_by_id)
         return StreamView(
             cursor=f"plan {walk.head.high}" + (f", {len(walk.todo)} to do" if walk.todo else ""),
             position=walk.head.high,
@@ -140,7 +143,8 @@ class PlanStream:
             epoch=walk.head.epoch_name,
             jobs_by_state=dict(Counter(plan.state for plan in running)),
             oldest_running=min((plan.created for plan in running if plan.created), default=None),
-            recent=tuple(_recent(track.id, track.plan) for track in recent),
+            recent=tuple(map(_recent, recent)),
+            running=tuple(map(_recent, oldest)),
         )
 
 
@@ -151,15 +155,21 @@ def _without_plans(work: Work, trouble: Trouble) -> None:
     work.walk = replace(work.walk, blank=True, due=work.now + ABSENT_RETRY_S)
 
 
-def _recent(id_: int, plan: Plan | None) -> RecentJob:
+def _by_id(track: Track) -> int:
+    return track.id
+
+
+def _recent(track: Track) -> RecentJob:
+    plan = track.plan
     if plan is None:
-        return RecentJob(id=id_, kind="plan")
+        return RecentJob(id=track.id, kind="plan")
     return RecentJob(
-        id=id_,
+        id=track.id,
         kind="plan",
         name=plan.name or "",
         state=plan.state,
         environment=plan.environment,
         created=plan.created,
         finished=plan.finished,
+        description=described(track.context.about) if track.context is not None else None,
     )
