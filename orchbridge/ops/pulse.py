@@ -7,20 +7,26 @@ from dataclasses import dataclass, field
 
 UP_S = 30.0
 RATE_S = 60
+TOOK_MAX = 500
 
 
 @dataclass(slots=True)
 class Pulse:
-    """The last good and bad answer of a source (Unix seconds), and its requests of the last minute."""
+    """The last good and bad answer of a source (Unix seconds), and its requests of the last minute.
+
+    `took` says when a good answer came and how many seconds it took.
+    """
 
     last_good: float | None = None
     last_bad: float | None = None
     seconds: deque[list[int]] = field(default_factory=lambda: deque(maxlen=RATE_S + 1))
+    took: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=TOOK_MAX))
 
-    def beat(self, now: float, *, good: bool) -> None:
-        """Take note of one finished request."""
+    def beat(self, now: float, *, good: bool, seconds: float = 0.0) -> None:
+        """Take note of one finished request, and of how long a good answer took."""
         if good:
             self.last_good = now
+            self.took.append((now, seconds))
         else:
             self.last_bad = now
         if self.seconds and self.seconds[-1][0] == int(now):
@@ -40,3 +46,8 @@ class Pulse:
     def per_s(self, now: float) -> float:
         """Return requests a second over the last minute."""
         return sum(count for second, count in self.seconds if now - RATE_S < second <= now) / RATE_S
+
+    def answers_s(self, now: float) -> tuple[float, float] | None:
+        """Return how long half of the last minute's good answers took at most, and 95 % of them; None without any."""
+        took = sorted(seconds for at, seconds in self.took if now - RATE_S < at)
+        return (took[len(took) // 2], took[int(0.95 * len(took))]) if took else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from orchbridge.core.view import StreamView
 from orchbridge.core.window import Progress
+from orchbridge.ops.changes import Moves
 from orchbridge.ops.failures import FailedJob
 
 PATIENCE_S = 30.0
@@ -44,7 +45,8 @@ class StreamStatus:
     """One stream. Times are Unix seconds, None for "not yet"; `since` is when the worker took it up.
 
     `owner` is the worker that carries it, as far as the workers' group said; `left_s` is about how long a
-    backfill will still take; `failures` are what failed within the last hour, newest first.
+    backfill will still take; `failures` are what failed within the last hour, newest first,
+    `moves` the newest changes of nodes.
     """
 
     kind: str
@@ -59,6 +61,7 @@ class StreamStatus:
     owner: str | None = None
     left_s: float | None = None
     failures: tuple[FailedJob, ...] = ()
+    moves: Moves = field(default_factory=Moves)
 
     @property
     def role(self) -> str:
@@ -80,6 +83,7 @@ class StreamStatus:
 class SourceStatus:
     """One orchestrator; `up` is None before the first answer, `requests_per_s` is over the last minute.
 
+    `answers_s` is how long the source took to answer half of that minute's requests, and 95 % of them.
     `token_expires` and `certificate_expires` (Unix seconds) are None where nobody knows.
     """
 
@@ -91,6 +95,7 @@ class SourceStatus:
     streams: tuple[StreamStatus, ...] = ()
     token_expires: float | None = None
     certificate_expires: float | None = None
+    answers_s: tuple[float, float] | None = None
 
     @property
     def failures(self) -> tuple[FailedJob, ...]:

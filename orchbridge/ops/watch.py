@@ -16,6 +16,7 @@ from orchbridge.core.questions import Trouble
 from orchbridge.core.view import StreamView
 from orchbridge.ops import status as words
 from orchbridge.ops.account import Account, where
+from orchbridge.ops.changes import Changes
 from orchbridge.ops.failures import Failures
 from orchbridge.ops.gauges import Gauges
 from orchbridge.ops.lines import tell
@@ -92,7 +93,7 @@ class OpsWatch:
         self._sources = {source.name: source for source in sources}
         self._gauges = Gauges(metrics)
         self._account = Account(metrics)
-        self._failures = Failures()
+        self._failures, self._changes = Failures(), Changes()
         self._metrics = metrics
         self._view = view
         self._version = version
@@ -157,6 +158,7 @@ class OpsWatch:
         self._metrics.observe("orchbridge_commit_seconds", *labels, value=seconds)
         self._account.committed(labels, batch.records, now)
         self._failures.committed(labels, batch.records, now)
+        self._changes.committed(labels, batch.records, now)
         self._log.debug("batch.committed", stream=stream.name, records=len(batch.records), seconds=round(seconds, 4))
         tell(self._log, stream, batch.records)
 
@@ -245,7 +247,7 @@ class OpsWatch:
         now = self._clock()
         pulse = self._pulses.setdefault(asked.source, Pulse())
         good = asked.code.isdigit() and int(asked.code) < 400
-        pulse.beat(now, good=good)
+        pulse.beat(now, good=good, seconds=asked.seconds)
         if good and self._repeats.over((asked.source, "lost")):
             self._log.info("source.recovered", source=asked.source)
         elif pulse.up(now) is False and self._repeats.say((asked.source, "lost"), now) is not None:
@@ -285,6 +287,7 @@ class OpsWatch:
         alone = all(other.word in words.RESTING for id_, other in self._fates.items() if id_.source == stream.source)
         self._gauges.forget(where(stream.source, stream.kind), alone=alone)
         self._failures.forget(where(stream.source, stream.kind))
+        self._changes.forget(where(stream.source, stream.kind))
         if stream.kind not in self._sources[stream.source].streams:
             del self._fates[stream]  # a replay does not come back
 
@@ -312,6 +315,7 @@ class OpsWatch:
                 if id_.source == source.name and self._shown(id_, fate)
             ),
             token_expires=None if source.token_expires is None else source.token_expires(),
+            answers_s=pulse.answers_s(now),
             certificate_expires=None if source.certificate_expires is None else source.certificate_expires(),
         )
 
@@ -338,4 +342,5 @@ class OpsWatch:
             owner=self._sharing.owner(stream),
             left_s=None if view.progress is None else words.left_s(fate.first, now, view.progress),
             failures=self._failures.recent(now, where(stream.source, stream.kind)),
+            moves=self._changes.told(where(stream.source, stream.kind), now),
         )
