@@ -30,7 +30,7 @@ def parse(text: str | None) -> datetime | None:
         return None
 
 
-@lru_cache(maxsize=4096)  # events come in crowds that share their second
+@lru_cache(maxsize=2048)  # events come in crowds that share their second, and jobs are asked again and again
 def seconds(text: str | None) -> float | None:
     """Return Unix seconds, None where the text is absent or malformed."""
     moment = parse(text)

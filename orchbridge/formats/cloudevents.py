@@ -108,7 +108,7 @@ def _check_removal(record: Record) -> None:
         raise ValueError(f"record {record.id} on channel {record.channel} has no data; only state channels delete")
 
 
-@lru_cache(maxsize=8_192)  # events come in crowds that share their second and when they were read
+@lru_cache(maxsize=512)  # events come in crowds that share their second and when they were read; more only fills up
 def _times(time: str, observed: str) -> tuple[str, int]:
     """Return the `time` attribute and the Kafka timestamp in ms.
 
