@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import hypothesis
@@ -63,6 +63,12 @@ def needs(request: pytest.FixtureRequest) -> Callable[..., None]:
     return partial(_need, request.config)
 
 
+@pytest.fixture(scope="session")
+def leave_out(request: pytest.FixtureRequest) -> Callable[..., NoReturn]:
+    """Leave a test out, loudly, for want of something: `leave_out("root", why="...")`; with CI set it fails."""
+    return partial(_leave_out, request.config)
+
+
 @pytest.fixture
 def prefix(request: pytest.FixtureRequest) -> str:
     """A name for topics and groups that no other test uses."""
@@ -88,8 +94,14 @@ def _need(config: pytest.Config, *packages: str) -> None:
             lacks[packages] = str(lack)
         else:
             return
-    leave_out = pytest.fail if os.environ.get("CI") else pytest.skip
-    leave_out(lacks[packages])
+    _leave_out(config, *packages, why=lacks[packages])
+
+
+def _leave_out(config: pytest.Config, *what: str, why: str) -> NoReturn:
+    config.stash.setdefault(_TOOLS, {})[what] = why
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 @contextmanager

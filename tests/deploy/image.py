@@ -59,9 +59,11 @@ class Image:
         lines = [f"mount --bind {self._at('/')} {self._at('/')}"]
         for target, place in mounts.items():
             path, _, mode = target.partition(":")
+            self.place(path).mkdir(parents=True, exist_ok=True)
             lines.append(f"mount --bind {shlex.quote(str(place))} {self._at(path)}")
             if mode != "rw":
                 lines.append(f"mount -o remount,bind,ro {self._at(path)}")
+        lines += _devices(self)
         lines += [f"mount -o remount,bind,ro {self._at('/')}", f"mount -t proc proc {self._at('/proc')}"]
         uid, _, gid = self.user.partition(":")
         drop = ["setpriv", "--reuid", uid, "--regid", gid or uid, "--clear-groups", "--no-new-privs",
@@ -155,17 +157,19 @@ def _run(image: Image, step: Step, cache: Path) -> None:
             image.place(path).parent.mkdir(parents=True, exist_ok=True)
             image.place(path).touch()
             lines.append(f"mount --bind {path} {image._at(path)}")
-    lines += [
-        f"mount -t proc proc {image._at('/proc')}",
-        f"mount --bind /dev/null {image._at('/dev/null')}",
-        f"mount --bind /dev/urandom {image._at('/dev/urandom')}",
-    ]
+    lines += [f"mount -t proc proc {image._at('/proc')}", *_devices(image)]
     inside = f"cd {shlex.quote(image.workdir)} && {step.rest}"
     lines.append(f"exec chroot {image._at('/')} /bin/sh -c {shlex.quote(inside)}")
-    for device in ("/dev/null", "/dev/urandom"):
-        image.place(device).touch()
     done = subprocess.run(
         ["unshare", "--mount", "--propagation", "private", "sh", "-ec", "\n".join(lines)],
         env=env, capture_output=True, text=True, timeout=LIMIT_S, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, f"RUN {step.rest}\n{(done.stdout + done.stderr)[-3000:]}"
+
+
+def _devices(image: Image) -> list[str]:
+    """Return the commands that lend the harmless devices."""
+    devices = ("/dev/null", "/dev/zero", "/dev/urandom")
+    for device in devices:
+        image.place(device).touch()
+    return [f"mount --bind {device} {image._at(device)}" for device in devices]

@@ -1,8 +1,8 @@
 """A clean Debian root folder with Python, made once with debootstrap and kept: what stands in for a base image.
 
-`python:3.13-slim-trixie` is Debian trixie with a CPython 3.13 of its makers' own build under /usr/local and a pip beside
-it. Here Debian's own python3 takes its place, which in that release is the same 3.13, and a virtual environment at
-/usr/local gives it the names `python` and `pip` and a pip that no package manager owns. Nothing else is in either.
+`python:3.13-slim-trixie` is Debian trixie with a CPython 3.13 of its makers' own build under /usr/local and a pip
+beside it. Here Debian's own python3 takes its place, which in that release is the same 3.13, and a virtual environment
+at /usr/local gives it the names `python` and `pip` and a pip that no package manager owns. Nothing else is in either.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+
+from tests.debian import Lack, program
 
 PACKAGES = "python3,python3-venv,ca-certificates"
 NEEDLESS = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "var/log")
@@ -30,7 +32,7 @@ def base(image: str, into: Path) -> None:
 
 
 def _kept(suite: str) -> Path:
-    """Return the packed root of a Debian release, made the first time."""
+    """Return the packed root of a Debian release, made the first time; raise Lack."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orchbridge"
     packed = cache / f"root-{suite}-1.tar.gz"
     if packed.exists():
@@ -39,14 +41,17 @@ def _kept(suite: str) -> Path:
     draft = Path(tempfile.mkdtemp(prefix="root-", dir=cache))
     try:
         root, pack = draft / "root", draft / "packed"
-        _run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(root))
+        try:
+            _run(program("debootstrap"), "--variant=minbase", f"--include={PACKAGES}", suite, str(root))
+        except AssertionError as error:
+            raise Lack(f"no root folder of Debian {suite} could be made: {error}") from None
         _run("chroot", str(root), "python3", "-m", "venv", "/usr/local")
         for folder in NEEDLESS:
             shutil.rmtree(root / folder, ignore_errors=True)
             (root / folder).mkdir()
         _run("tar", "-C", str(root), "--exclude=./dev/*", "-czf", str(pack), ".")
         with contextlib.suppress(OSError):
-            pack.rename(packed)
+            pack.rename(packed)  # somebody else was faster
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return packed
