@@ -26,8 +26,8 @@ HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent"
 class Access:
     """Everything needed to talk to one source. Its repr shows no secret.
 
-    `token` is the token itself, `token_file` a file that holds it; the file wins. Times are
-    seconds; `total_s` bounds one answer from its first byte sent to its last byte read.
+    `token` is the token itself, `token_file` a file that holds it; the file wins. `rbac_url`
+    is where tokens are looked up, None for port 4433 of the same host. Times are seconds; `total_s` bounds one answer from its first byte sent to its last byte read.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Access:
     token_file: Path | None = None
     token: str | None = None
     proxy: str | None = None
+    rbac_url: str | None = None
     connect_s: float = 5.0
     read_s: float = 30.0
     write_s: float = 10.0

@@ -15,13 +15,14 @@ from typing import Self
 
 import httpx
 
-from orchbridge.core.errors import Denied
+from orchbridge.core.errors import ConfigError, Denied
 from orchbridge.core.ports import Api
 from orchbridge.core.questions import Answer, InventoryOf, Item, Page, Question, Trouble
 from orchbridge.orchestrator.access import Access
 from orchbridge.orchestrator.budget import Budget
 from orchbridge.orchestrator.exchange import Asked, Exchange, unobserved
 from orchbridge.orchestrator.failures import Denial
+from orchbridge.orchestrator.lifetimes import Life, token_life
 from orchbridge.orchestrator.pool import Pool
 from orchbridge.orchestrator.reach import before_answer, transport_trouble
 from orchbridge.orchestrator.requests import Params, Request, to_request
@@ -79,6 +80,26 @@ class Client:
     def budget_left(self) -> float:
         """Return how many requests could be sent at once now."""
         return self._exchange.budget.left()
+
+    @property
+    def certificate_ends(self) -> float | None:
+        """When the server's certificate ends, Unix seconds; None without TLS, and before the first answer."""
+        return self._exchange.certificate.ends
+
+    @property
+    def token_generation(self) -> int:
+        """A number that is another one for every new token in the file."""
+        return self._token.generation
+
+    async def token_life(self) -> Life:
+        """Return what RBAC tells of the token: one request beside the budget; nothing it answers stops a stream."""
+        if not self.changed():
+            return Trouble("forbidden", "nothing is asked while a person is needed")
+        refusal = self._token.read_if_changed()
+        try:
+            return refusal or await token_life(self._access, self._token)
+        except ConfigError as error:
+            return Trouble("tls", str(error))
 
     def changed(self) -> bool:
         """Whether asking again may help: true as long as nothing is denied.

@@ -20,6 +20,7 @@ from orchbridge.orchestrator.body import Body
 from orchbridge.orchestrator.budget import Budget, Purse
 from orchbridge.orchestrator.failures import Denial, failure
 from orchbridge.orchestrator.large import AT_ONCE, read_large, unread
+from orchbridge.orchestrator.lifetimes import CertificateLife
 from orchbridge.orchestrator.pool import Pool
 from orchbridge.orchestrator.reach import transport_trouble
 from orchbridge.orchestrator.requests import Params, Request
@@ -58,6 +59,7 @@ class Exchange:
         self._large = asyncio.Lock()
         self._base = ""
         self._timeouts = timeouts(access).as_dict()
+        self.certificate = CertificateLife()
         self.budget: Purse = Budget(access.requests_per_s)
 
     def paying(self, purse: Purse) -> Exchange:
@@ -79,6 +81,7 @@ class Exchange:
         try:
             async with self._pool.use() as line, aclosing(await self._sent(line, request, params)) as response:
                 code = str(response.status_code)
+                self.certificate.seen(response)
                 body = Body(response, self._access.body_bytes_max)
                 try:
                     return self._without_token(await self._read(question, response, body, deadline))

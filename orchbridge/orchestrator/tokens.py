@@ -40,6 +40,16 @@ class Token:
         return f"Token({str(self._path) if self._path else 'given' if self._value else 'none'})"
 
     @property
+    def held(self) -> bool:
+        """Whether there is a token to send."""
+        return bool(self._value)
+
+    @property
+    def bare(self) -> str:
+        """The token itself, to be asked about, without what it says about keeping it alive."""
+        return self._value.removesuffix("|no_keepalive")
+
+    @property
     def changed(self) -> bool:
         """Whether the file differs from the one last read."""
         return self._path is not None and mark(self._path) != self._mark

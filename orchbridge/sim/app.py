@@ -12,6 +12,7 @@ from orchbridge.sim import (
     routes_inventory,
     routes_jobs,
     routes_plans,
+    routes_rbac,
     routes_schedules,
     routes_sim,
     routes_status,
@@ -48,6 +49,7 @@ def create_app(
     paths = [
         *_paths(house, API, API_ROUTES, guarded=True),
         *_paths(house, "/status/v1", routes_status.STATUS_ROUTES, guarded=False),
+        *_paths(house, "/rbac-api/v2", routes_rbac.routes(token), guarded=False),
         *_paths(house, "/sim", routes_sim.ROUTES, guarded=False),
         *_paths(house, "", (_anything("GET"), _anything("POST")), guarded=False),
     ]

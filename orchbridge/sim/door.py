@@ -13,22 +13,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, invalid, not_found, problem_body
-from orchbridge.sim.knobs import Dose
+from orchbridge.sim.knobs import AUTH_TEXTS, Dose
 from orchbridge.sim.moments import chance, http_date
 from orchbridge.sim.wire import Wire
 from orchbridge.sim.world import World
-
-AUTH_TEXTS = {
-    "expired": ("token-expired", "The provided token has expired."),
-    "revoked": ("token-revoked", "The provided token has been revoked."),
-    "timed-out": ("token-timed-out", "The provided token has timed out."),
-    "invalid": ("invalid-token", "The provided token is invalid."),
-    "user-revoked": ("user-revoked", "The user has been revoked."),
-    "unauthenticated": ("user-unauthenticated", "Route requires authentication"),
-    "server-error-401": ("server-error", "Could not reach the RBAC service"),
-    "server-error-503": ("server-error", "Could not reach the RBAC service"),
-}
-
 
 @dataclass(slots=True)
 class House:

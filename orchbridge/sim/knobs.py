@@ -40,6 +40,17 @@ class Rule:
 
 
 AUTH_FAULTS = ("expired", "revoked", "timed-out", "invalid", "user-revoked", "unauthenticated")
+AUTH_TEXTS = {
+    "expired": ("token-expired", "The provided token has expired."),
+    "revoked": ("token-revoked", "The provided token has been revoked."),
+    "timed-out": ("token-timed-out", "The provided token has timed out."),
+    "invalid": ("invalid-token", "The provided token is invalid."),
+    "user-revoked": ("user-revoked", "The user has been revoked."),
+    "unauthenticated": ("user-unauthenticated", "Route requires authentication"),
+    "server-error-401": ("server-error", "Could not reach the RBAC service"),
+    "server-error-503": ("server-error", "Could not reach the RBAC service"),
+}
+RBAC_STATUS = {"token-expired": 403, "token-revoked": 403, "token-timed-out": 403, "invalid-token": 400, "server-error": 500}
 P = ("p",)
 
 RULES: Mapping[str, Rule] = {
@@ -64,6 +75,7 @@ RULES: Mapping[str, Rule] = {
     "error_body": Rule(("with-details", "without-details", "html", "empty")),
     "auth_fault": Rule(("none", *AUTH_FAULTS, "server-error-401", "server-error-503"), P),
     "auth_modes": Rule(("header", "header-or-query", "cert-accepted", "cert-rejected")),
+    "token_life": Rule(("days:", "superuser:", "endless", "untold", "absent")),
     "id_host": Rule(("authority", "localhost", "wrong-port")),
     "inventory": Rule(
         (
@@ -120,6 +132,8 @@ class Knobs:
     error_body                what error answers carry
     auth_fault                answers of the authentication layer, whatever the token
     auth_modes                `?token=`, or a client certificate instead of a token
+    token_life                what RBAC says of the token: days until it ends, also a superuser's, no end, no word; or
+                              no such service here
     id_host                   host and port in the `id` URLs
     inventory                 inventory oddities; `flapping,p=0.05` hides a node for one answer, `stale-true:30`
                               shows a node connected for so many seconds after it left
@@ -154,6 +168,7 @@ class Knobs:
     error_body: str = "with-details"
     auth_fault: str = "none"
     auth_modes: str = "header"
+    token_life: str = "days:365"
     id_host: str = "authority"
     inventory: str = "connected-only"
     broker_status: str = "auto"

@@ -531,3 +531,45 @@ async def test_faults_reset_stall_and_truncated_over_a_real_connection():
                 await http.get(f"{address}/orchestrator/v1/jobs")
         world.turn({"faults": "none"}, 0.0)
         assert (await http.get(f"{address}/orchestrator/v1/jobs")).status_code == 200
+
+
+# What RBAC tells of a token
+
+RBAC = "/rbac-api/v2/auth/token/authenticate"
+
+
+@pytest.mark.parametrize(
+    ("value", "ends", "superuser"),
+    [
+        ("days:10", "2026-05-15T", False),
+        ("superuser:365", "2027-05-05T", True),
+        ("endless", None, False),
+        ("untold", "absent", False),
+    ],
+)
+async def test_token_life(value, ends, superuser):
+    async with playing("quiet", token=TOKEN, sent=None, token_life=value) as sim:
+        answer = (await sim.raw("POST", RBAC, json={"token": TOKEN, "update_last_activity?": False})).json()
+    told = answer.get("expiration", "absent")
+    assert told == ends if told in (None, "absent") else told.startswith(ends)
+    assert answer["is_superuser"] is superuser
+
+
+@pytest.mark.parametrize(
+    ("knobs", "sent", "status", "kind"),
+    [
+        ({}, {"token": "guess"}, 400, "puppetlabs.rbac/invalid-token"),
+        ({"auth_fault": "expired"}, {"token": TOKEN}, 403, "puppetlabs.rbac/token-expired"),
+        ({"auth_fault": "revoked"}, {"token": TOKEN}, 403, "puppetlabs.rbac/token-revoked"),
+        ({"auth_fault": "timed-out"}, {"token": TOKEN}, 403, "puppetlabs.rbac/token-timed-out"),
+        ({"auth_fault": "server-error-503"}, {"token": TOKEN}, 500, "puppetlabs.rbac/server-error"),
+        ({"token_life": "absent"}, {"token": TOKEN}, 404, None),
+        ({}, {}, 400, "puppetlabs.orchestrator/validation-error"),
+        ({}, ["token"], 400, "puppetlabs.orchestrator/validation-error"),
+    ],
+)
+async def test_token_life_is_refused(knobs, sent, status, kind):
+    async with playing("quiet", token=TOKEN, sent=None, **knobs) as sim:
+        answer = await sim.raw("POST", RBAC, json=sent)
+    assert answer.status_code == status
+    assert kind is None or answer.json()["kind"] == kind
