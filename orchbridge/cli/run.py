@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import structlog
@@ -17,6 +18,7 @@ import structlog
 from orchbridge import __version__
 from orchbridge.cli import wiring
 from orchbridge.cli.exits import DONE
+from orchbridge.cli.lifetimes import Lifetimes
 from orchbridge.config import Http, Settings
 from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.ports import Finding, StreamId, Watch
@@ -97,7 +99,8 @@ async def bridge(
 
     sink = wiring.sink_of(settings.sink, set_aside, warn)
     async with wiring.clients_of(settings, observe) as clients:
-        watched = list(_watched(settings, streams, clients))
+        lifetimes = Lifetimes(clients)
+        watched = list(_watched(settings, streams, clients, lifetimes))
         name = name or worker_name()
         view = wiring.viewer(streams)
         watch = OpsWatch(watched, metrics, view, version=__version__, clock=time.time, worker=name)
@@ -117,7 +120,8 @@ async def bridge(
             if started is not None:
                 started(Running(address, watch.status))
             bounds = wiring.bounds_of(settings.sink)
-            async with watching(trail, bounds, alarms), supervised(os.environ, watch.status, alarms.standing, stop):
+            supervision = supervised(os.environ, watch.status, alarms.standing, stop)
+            async with watching(trail, bounds, alarms), supervision, lifetimes.following():
                 await _carried(wiring.feeds_of(streams, clients), worker)
     log.info("bridge.stopped")
 
@@ -146,7 +150,10 @@ async def _carried(feeds: list[Feed], worker: Worker) -> None:
 
 
 def _watched(
-    settings: Settings, streams: Mapping[str, list[wiring.Tail]], clients: Mapping[str, Client]
+    settings: Settings,
+    streams: Mapping[str, list[wiring.Tail]],
+    clients: Mapping[str, Client],
+    lifetimes: Lifetimes,
 ) -> Iterator[Watched]:
     """Yield what the watch is told of each source."""
     for source in settings.sources:
@@ -154,4 +161,12 @@ def _watched(
         past = frozenset(stream.id.kind for stream in streams[source.name] if stream.settings.run)
         quiet = past if source.start == "now" else frozenset[str]()
         host = urlsplit(str(source.url)).netloc
-        yield Watched(source.name, host, intervals, clients[source.name].budget_left, quiet)
+        yield Watched(
+            source.name,
+            host,
+            intervals,
+            clients[source.name].budget_left,
+            quiet,
+            token_expires=partial(lifetimes.token_ends, source.name),
+            certificate_expires=partial(lifetimes.certificate_ends, source.name),
+        )

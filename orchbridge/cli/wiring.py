@@ -63,6 +63,7 @@ def access_of(source: Source) -> Access:
         token_file=source.token_file,
         token=source.token.get_secret_value() if source.token else None,
         proxy=_secret(source, "proxy"),
+        rbac_url=source.rbac_url,
         read_s=source.timeout_s,
         concurrency=source.concurrency,
         requests_per_s=source.requests_per_s,

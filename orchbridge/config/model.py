@@ -66,6 +66,9 @@ class Source(Section):
     client_key_file: File | None = Field(default=None, examples=["/etc/orchbridge/client.key"])
     token_file: File | None = Field(default=None, examples=["/etc/orchbridge/token"])
     token: Annotated[SecretStr, Field(min_length=1)] | None = None
+    rbac_url: Annotated[str, AfterValidator(values.rbac)] | None = Field(
+        default=None, examples=["https://pe.example.com:4433"]
+    )
     proxy: SecretStr | None = None
     proxy_file: File | None = Field(default=None, examples=["/etc/orchbridge/proxy"])
     start: Annotated[str, BeforeValidator(values.start)] = "now"

@@ -22,7 +22,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "[redaction]": Redaction,
     **{f'[sink] of type "{type_}"': model for type_, model in SINKS.items()},
 }
-_QUIET = {"url", "proxy", "job_url"}  # may hold a password
+_QUIET = {"url", "rbac_url", "proxy", "job_url"}  # may hold a password
 _KINDS = {
     "int_parsing": "a whole number",
     "int_type": "a whole number",

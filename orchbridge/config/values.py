@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 PE_PORT = 8143
+RBAC_PORT = 4433
 TOPIC_CHARS = re.compile(r"[a-zA-Z0-9._-]+")
 TOPIC_MAX = 249
 LONGEST_CHANNEL = len(".reachability")
@@ -21,7 +22,7 @@ _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def origin(text: str) -> str:
+def origin(text: str, port: int = PE_PORT) -> str:
     """Return scheme, host and port of an orchestrator; its documented port is added where none is given.
 
     The address is never repeated in an error: it may carry a password.
@@ -36,7 +37,12 @@ def origin(text: str) -> str:
     if parts.scheme == "http" and not loopback(parts.hostname):
         raise ValueError("must be https; http is accepted only to this machine itself")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}:{parts.port or PE_PORT}"
+    return f"{parts.scheme}://{host}:{parts.port or port}"
+
+
+def rbac(text: str) -> str:
+    """Return the same of the RBAC service."""
+    return origin(text, RBAC_PORT)
 
 
 def proxy(text: str) -> str:

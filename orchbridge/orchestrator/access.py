@@ -26,8 +26,9 @@ HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent"
 class Access:
     """Everything needed to talk to one source. Its repr shows no secret.
 
-    `token` is the token itself, `token_file` a file that holds it; the file wins. `rbac_url`
-    is where tokens are looked up, None for port 4433 of the same host. Times are seconds; `total_s` bounds one answer from its first byte sent to its last byte read.
+    `token` is the token itself, `token_file` a file that holds it; the file wins. `rbac_url` is
+    where tokens are looked up, None for port 4433 of the same host. Times are seconds; `total_s`
+    bounds one answer from its first byte sent to its last byte read.
     """
 
     name: str

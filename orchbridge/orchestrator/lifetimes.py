@@ -111,4 +111,3 @@ def certificate_end(response: httpx.Response) -> float | None:
     if not certificate or "notAfter" not in certificate:
         return None
     return ssl.cert_time_to_seconds(certificate["notAfter"])
-

@@ -18,6 +18,7 @@ from orchbridge.sim.moments import chance, http_date
 from orchbridge.sim.wire import Wire
 from orchbridge.sim.world import World
 
+
 @dataclass(slots=True)
 class House:
     """What all doors share. `clock` tells world seconds; `token` None lets everybody in."""

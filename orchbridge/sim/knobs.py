@@ -50,7 +50,13 @@ AUTH_TEXTS = {
     "server-error-401": ("server-error", "Could not reach the RBAC service"),
     "server-error-503": ("server-error", "Could not reach the RBAC service"),
 }
-RBAC_STATUS = {"token-expired": 403, "token-revoked": 403, "token-timed-out": 403, "invalid-token": 400, "server-error": 500}
+RBAC_STATUS = {
+    "token-expired": 403,
+    "token-revoked": 403,
+    "token-timed-out": 403,
+    "invalid-token": 400,
+    "server-error": 500,
+}
 P = ("p",)
 
 RULES: Mapping[str, Rule] = {
@@ -168,7 +174,7 @@ class Knobs:
     error_body: str = "with-details"
     auth_fault: str = "none"
     auth_modes: str = "header"
-    token_life: str = "days:365"
+    token_life: str = "days:365"  # noqa: S105 - a span of time
     id_host: str = "authority"
     inventory: str = "connected-only"
     broker_status: str = "auto"

@@ -541,8 +541,8 @@ RBAC = "/rbac-api/v2/auth/token/authenticate"
 @pytest.mark.parametrize(
     ("value", "ends", "superuser"),
     [
-        ("days:10", "2026-05-15T", False),
-        ("superuser:365", "2027-05-05T", True),
+        ("days:10", "2025-03-19T", False),
+        ("superuser:365", "2026-03-09T", True),
         ("endless", None, False),
         ("untold", "absent", False),
     ],

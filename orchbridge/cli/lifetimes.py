@@ -1,0 +1,90 @@
+"""How long each source's token and certificate last, known to a running bridge from about one request an hour."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from orchbridge.orchestrator.client import Client
+from orchbridge.orchestrator.failures import Denial
+from orchbridge.orchestrator.lifetimes import TokenLife
+
+FIRST_S, LOOK_S, ASK_S = 2.0, 60.0, 3600.0
+SOON_S, AGAIN_S = 14 * 86_400.0, 86_400.0
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of one source's token. `asked` is when, and `generation` which one it was."""
+
+    ends: float | None = None
+    asked: float | None = None
+    generation: int = -1
+
+
+class Lifetimes:
+    """Ends of tokens and certificates in Unix seconds, None where nobody tells."""
+
+    def __init__(self, clients: Mapping[str, Client]) -> None:
+        self._clients = clients
+        self._known = {name: _Known() for name in clients}
+        self._told: dict[tuple[str, str], float] = {}
+        self._log = structlog.get_logger("orchbridge")
+
+    def token_ends(self, source: str) -> float | None:
+        """Return when the source's token ends."""
+        return self._known[source].ends
+
+    def certificate_ends(self, source: str) -> float | None:
+        """Return when the source's server certificate ends."""
+        return self._clients[source].certificate_ends
+
+    @contextlib.asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """Look once an hour, and soon after a token was replaced, while the block runs."""
+        group = await asyncio.TaskGroup().__aenter__()
+        looking = group.create_task(self._follow(), name="lifetimes")
+        try:
+            yield
+        finally:
+            # By hand, so that what the block raises stays what it is.
+            looking.cancel()
+            await group.__aexit__(None, None, None)
+
+    async def _follow(self) -> None:
+        await asyncio.sleep(FIRST_S)
+        while True:
+            for name, client in self._clients.items():
+                await self._look(client, self._known[name], time.monotonic())
+                self._warn(name, time.time())
+            await asyncio.sleep(LOOK_S)
+
+    async def _look(self, client: Client, known: _Known, now: float) -> None:
+        """Ask where it is time. What cannot be asked now leaves what is known of the same token as it is."""
+        if known.asked is not None and now - known.asked < ASK_S and client.token_generation == known.generation:
+            return
+        life = await client.token_life()
+        same = client.token_generation == known.generation
+        match life:
+            case TokenLife(ends):
+                known.ends = ends
+            case Denial():
+                known.ends = None
+            case _:
+                known.ends = known.ends if same else None
+        known.asked, known.generation = now, client.token_generation
+
+    def _warn(self, source: str, now: float) -> None:
+        ends = {"token": self.token_ends(source), "certificate": self.certificate_ends(source)}
+        for what, end in ends.items():
+            told = self._told.get((source, what))
+            if end is None or end - now > SOON_S or (told is not None and now - told < AGAIN_S):
+                continue
+            self._told[source, what] = now
+            hint = "puppet-access login --lifetime 1y" if what == "token" else "renew the primary's certificate"
+            self._log.warning(f"{what}.ends_soon", source=source, days=round((end - now) / 86_400, 1), hint=hint)

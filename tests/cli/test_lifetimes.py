@@ -1,0 +1,63 @@
+"""A running bridge knows when token and certificate end, tells it, and learns of a new token soon."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import structlog
+
+from orchbridge.cli import lifetimes
+from orchbridge.cli.lifetimes import Lifetimes
+from orchbridge.core.questions import JobsPage
+from orchbridge.orchestrator import Access, Client
+from orchbridge.sim.knobs import Knobs
+from orchbridge.sim.serve import served
+from orchbridge.sim.tls import make_tls
+from orchbridge.sim.world import World
+
+ASKED = "POST auth/token/authenticate"
+DAY_S = 86_400.0
+
+
+async def until(what: str, true: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 - what it waits for tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_it_is_asked_once_and_again_for_a_new_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifetimes, "FIRST_S", 0.0)
+    monkeypatch.setattr(lifetimes, "LOOK_S", 0.01)
+    token = tmp_path / "token"
+    token.write_text("old")
+    world = World("quiet", knobs=Knobs(token_life="days:9.5"), start=time.time())
+    tls = make_tls(tmp_path)
+    async with served(world, token=None, tls=tls) as url:
+        access = Access("prod", url, ca_file=tls.ca, token_file=token, rbac_url=url)
+        async with Client(access) as client:
+            known = Lifetimes({"prod": client})
+            assert (known.token_ends("prod"), known.certificate_ends("prod")) == (None, None)
+            await client.answer(JobsPage(1))
+            with structlog.testing.capture_logs() as lines:
+                async with known.following():
+                    await until("the end of the token", lambda: known.token_ends("prod"))
+                    assert known.token_ends("prod") == pytest.approx(time.time() + 9.5 * DAY_S, abs=60)
+                    assert known.certificate_ends("prod") == pytest.approx(time.time() + 397 * DAY_S, abs=600)
+                    await asyncio.sleep(0.1)
+                    assert world.requests[ASKED] == 1, "once an hour"
+                    world.knobs = world.knobs.turned({"token_life": "days:365"})
+                    token.write_text("new")
+                    await client.answer(JobsPage(1))
+                    await until("the new one's", lambda: (known.token_ends("prod") or 0) > time.time() + 300 * DAY_S)
+                    world.knobs = world.knobs.turned({"token_life": "absent"})
+                    token.write_text("third")
+                    await client.answer(JobsPage(1))
+                    await until("nothing", lambda: known.token_ends("prod") is None)
+                    assert world.requests[ASKED] == 3
+    told = [line for line in lines if line["event"] == "token.ends_soon"]
+    assert [(line["source"], line["days"]) for line in told] == [("prod", 9.5)]
+    assert not [line for line in lines if line["event"] == "certificate.ends_soon"]
