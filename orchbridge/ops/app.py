@@ -13,15 +13,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchbridge.ops.door import Door, stranger
+from orchbridge.ops.grouped import grouped, told
 from orchbridge.ops.keys import Keys
 from orchbridge.ops.metrics import Metrics
-from orchbridge.ops.page import STYLE_HASH, page
+from orchbridge.ops.page import POLICY, page
 from orchbridge.ops.status import Status, ready
 
 SECURITY = {
-    "content-security-policy": (
-        f"default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
+    "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
@@ -74,7 +73,8 @@ def application(
             for stream, row in zip(source.streams, shown["streams"], strict=True):
                 row["lag_s"] = stream.lapsed_s(now.now)
                 row["role"] = stream.role
-        return _json({"ready": not reasons, "reasons": reasons, "alarms": alarms(), **body})
+        errors = grouped(failed for source in now.sources for failed in source.failures)
+        return _json({"ready": not reasons, "reasons": reasons, "alarms": alarms(), **body, "errors": told(errors)})
 
     def get_page(_: Request) -> Response:
         now = status()

@@ -34,6 +34,11 @@ _TOLD = _BROKEN | _STATES.keys() | {"job.summary.v1", "plan.failed.v1"}
 _VARIES = re.compile(r"\b(?=[0-9a-fA-F-]*\d)[0-9a-fA-F-]{8,}\b|\d+")
 
 
+def alike(message: str) -> str:
+    """Return a message without what differs from node to node and from job to job: equal where they mean the same."""
+    return _VARIES.sub("#", message)
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorGroup:
     """Errors that say the same: the first one's message, PE's kind of error, how many nodes met it, some of them.
@@ -194,7 +199,7 @@ def _group(case: _Case, kind: object, code: object, message: object, node: str =
         text = re.sub(rf"(?<![\w.-]){re.escape(node)}(?![\w-])", NODE, text)
     text = _text(" ".join(text.split()), MESSAGE_MAX) or SILENT
     kind = _text(kind, NAME_MAX)
-    key: tuple[object, ...] = (kind, code if isinstance(code, int) else None, _VARIES.sub("#", text))
+    key: tuple[object, ...] = (kind, code if isinstance(code, int) else None, alike(text))
     if key not in case.groups and len(case.groups) >= GROUPS_MAX:
         key, text, kind = (OTHERS,), OTHERS, None
     return case.groups.setdefault(key, _Group(text, kind))

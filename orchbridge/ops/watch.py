@@ -16,6 +16,7 @@ from orchbridge.core.questions import Trouble
 from orchbridge.core.view import StreamView
 from orchbridge.ops import status as words
 from orchbridge.ops.account import Account, where
+from orchbridge.ops.advice import advice
 from orchbridge.ops.changes import Changes
 from orchbridge.ops.failures import Failures
 from orchbridge.ops.gauges import Gauges
@@ -182,7 +183,7 @@ class OpsWatch:
     def troubled(self, stream: StreamId, subject: str, trouble: Trouble) -> None:
         """The source did not answer one question."""
         fate = self._fate(stream)
-        fate.mishap = Mishap(self._clock(), f"{subject}: {trouble.explanation}")
+        fate.mishap = Mishap(self._clock(), f"{subject}: {trouble.explanation}", advice(trouble.kind))
         self._account.troubled(where(stream.source, stream.kind), trouble.kind)
         more = self._repeats.say((stream.name, "troubled", trouble.kind), self._clock())
         if more is not None:

@@ -30,16 +30,16 @@ def test_a_backfill_that_waits_or_is_done_is_no_reason() -> None:
     stage.watch.finished(BACKFILL, view(9_800, over=True))
     stage.clock.now += 3_600.0
     assert ready(stage.watch.status(), stage.clock.now) == ()
-    assert "history: 9,800 of 9,800 jobs, 100 %" in page(stage.watch.status(), ())
+    assert "9,800 of 9,800 jobs, 100 %" in page(stage.watch.status(), ())
 
 
 def test_the_page_says_how_much_is_done_and_how_long_it_will_take() -> None:
     stage = Stage()
     stage.watch.claimed(BACKFILL, view(1_000))
-    assert "history: 1,000 of 9,800 jobs, 10 %<" in page(stage.watch.status(), ())
+    assert ">1,000 of 9,800 jobs, 10 %<" in page(stage.watch.status(), ())
     stage.clock.now += 60.0
     stage.watch.lapped(BACKFILL, Batch((), {}, view(3_150)), stage.clock.now)
-    assert "history: 3,150 of 9,800 jobs, 32 %; about 3 min left" in page(stage.watch.status(), ())
+    assert "3,150 of 9,800 jobs, 32 %; about 3 min left" in page(stage.watch.status(), ())
     stage.watch.lapped(BACKFILL, Batch((), {}, view(3_150, skipped=12)), stage.clock.now)
     assert "12 gone before they were read" in page(stage.watch.status(), ())
 

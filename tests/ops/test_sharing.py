@@ -110,13 +110,13 @@ def test_the_page_names_the_workers(stage: Stage) -> None:
     shown = page(stage.watch.status(), ())
     assert "beside &lt;w2&gt;" in shown
     assert "<w2>" not in shown
-    assert ">standby</span> <small>&lt;w2&gt;</small>" in shown
+    assert "carried by <bdi>&lt;w2&gt;</bdi>" in shown
 
 
 def test_where_nothing_is_shared_there_is_no_word_of_a_group(stage: Stage) -> None:
     stage.watch.shared(Share(frozenset({JOBS_STREAM})))
     stage.watch.assigned(JOBS_STREAM)
     assert stage.watch.status().group is None
-    assert "group" not in page(stage.watch.status(), ())
+    assert "in group" not in page(stage.watch.status(), ())
     assert stage.events("group.joined", "stream.assigned") == []
     assert stage.value("orchbridge_group_member") is None

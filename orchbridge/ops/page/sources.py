@@ -1,0 +1,125 @@
+"""The sources with their streams: who carries them, whether they move, what went wrong and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orchbridge.ops.page.html import Child, Html, el, said
+from orchbridge.ops.page.parts import pill, row, section, table, wide_row
+from orchbridge.ops.page.words import ago, span, took
+from orchbridge.ops.status import (
+    DONE,
+    FENCED,
+    LIVE,
+    OWNER,
+    PARKED,
+    STARTING,
+    STUMBLING,
+    WAITING,
+    SourceStatus,
+    Status,
+    StreamStatus,
+)
+
+FORGOTTEN_S = 3_600.0  # a mishap that is over is told of for so long
+HEADS = ("stream", "state", "where it is", "last look", "last commit", "records")
+COLOURS = {
+    LIVE: "good", DONE: "good", STARTING: "calm", WAITING: "calm", STUMBLING: "warn", FENCED: "warn", PARKED: "bad",
+}  # fmt: skip
+DAY_S = 86_400.0
+
+
+def sources(status: Status) -> Html:
+    """Return all sources; and who else shares their streams."""
+    return section("sources", "Sources", _workers(status), [_source(source, status) for source in status.sources])
+
+
+def _workers(status: Status) -> Html | None:
+    """Say who this worker is, and who shares the streams with it."""
+    if status.group is None:
+        return None
+    others = [name for name in status.group.members if name != status.worker]
+    beside = f", beside {', '.join(others[:8])}" if others else ", alone"
+    if len(others) > 8:
+        beside += f" and {len(others) - 8} more"
+    joined = "outside" if status.group.trouble else "in"
+    told = f"Worker {status.worker}, {joined} group {status.group.name}{'' if status.group.trouble else beside}. "
+    return el("p", told, "Last shared out ", ago(status.group.since, status.now), ".", class_="soft")
+
+
+def _source(source: SourceStatus, status: Status) -> Html:
+    word, colour = {None: ("not asked yet", "calm"), True: ("up", "good"), False: ("does not answer", "bad")}[source.up]
+    head = el("h3", said(source.name), " ", pill(word, colour), " ", el("small", said(source.host)))
+    facts = [el("li", name, " ", el("b", value)) for name, value in _facts(source, status.now)]
+    rows = [each for stream in source.streams for each in _stream(stream, status)]
+    return el(
+        "div", head, el("ul", facts, class_="facts"), table(f"Streams of {source.name}", HEADS, rows), class_="source"
+    )
+
+
+def _facts(source: SourceStatus, now: float) -> Iterable[tuple[str, str]]:
+    if source.answers_s is not None:
+        half, most = source.answers_s
+        yield "answers in", f"{took(half)} (95 %: {took(most)})"
+    yield "requests a second", f"{source.requests_per_s:g}"
+    if source.budget_left is not None:
+        yield "request budget left", f"{source.budget_left:g}"
+    for name, at in (
+        ("token expires in", source.token_expires),
+        ("certificate expires in", source.certificate_expires),
+    ):
+        if at is not None:
+            yield name, span(at - now) if at > now else "it has expired"
+    for stream in source.streams:
+        for state, count in sorted(stream.view.jobs_by_state.items()):
+            yield f"{stream.kind} {state}", f"{count:,}"
+
+
+def _stream(stream: StreamStatus, status: Status) -> Iterable[Html]:
+    lag = stream.lapsed_s(status.now)
+    slow = lag is not None and lag > stream.patience_s
+    looked: Child = "–" if lag is None else el("span", f"{span(lag)} ago", class_="error" if slow else None)
+    yield row(
+        HEADS,
+        stream.kind,
+        _state(stream, status.worker),
+        _place(stream),
+        looked,
+        ago(stream.last_commit, status.now),
+        f"{stream.records:,}",
+    )
+    told = _mishap(stream, status.now)
+    if told is not None:
+        yield wide_row(HEADS, told)
+
+
+def _state(stream: StreamStatus, worker: str) -> Html:
+    told = pill(stream.state, COLOURS.get(stream.state, "calm"))
+    if stream.owner and (stream.role != OWNER or stream.owner != worker):
+        return el("span", told, " ", el("small", "carried by ", said(stream.owner)))
+    return told
+
+
+def _place(stream: StreamStatus) -> Html:
+    """Return how far a stream is: its cursor, or that it is told of below."""
+    if stream.view.progress is not None:
+        return el("a", "see its progress", href="#history")
+    ahead = stream.view.source_position - stream.view.position
+    behind = f", {ahead:,} ahead of it at the source" if ahead > 0 else ""
+    return el("span", said(stream.view.cursor), behind)
+
+
+def _mishap(stream: StreamStatus, now: float) -> Html | None:
+    """Return the last error and what to do: loudly while it lasts, softly for an hour, then not at all."""
+    told = stream.mishap
+    if told is None:
+        return None
+    stuck = (stream.lapsed_s(now) or 0.0) > stream.patience_s
+    lasts = stuck or stream.state in {PARKED, STUMBLING} or (stream.last_lap or 0.0) < told.at
+    if not lasts and now - told.at > FORGOTTEN_S:
+        return None
+    how = "error" if stuck or stream.state in {PARKED, STUMBLING} else "warning" if lasts else "soft"
+    head = "Last error, " if lasts else "It moves again after an error, "
+    what = [head, ago(told.at, now), ": ", said(told.message), "."]
+    action = [" ", el("b", "What to do:"), " ", said(told.action), "."] if told.action else []
+    return el("p", *what, *action, class_=f"mishap {how}")
