@@ -30,7 +30,8 @@ from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.serve import serving
 from orchbridge.ops.status import Status
 from orchbridge.ops.supervisor import supervised
-from orchbridge.ops.watch import OpsWatch, Watched
+from orchbridge.ops.watch import OpsWatch
+from orchbridge.ops.watched import Watched
 from orchbridge.orchestrator.client import Client
 from orchbridge.orchestrator.exchange import Asked
 from orchbridge.runtime.bridge import Feed, carry_all
@@ -102,8 +103,8 @@ async def bridge(
         lifetimes = Lifetimes(clients)
         watched = list(_watched(settings, streams, clients, lifetimes))
         name = name or worker_name()
-        view = wiring.viewer(streams)
-        watch = OpsWatch(watched, metrics, view, version=__version__, clock=time.time, worker=name)
+        view, names = wiring.viewer(streams), settings.metrics.name_series
+        watch = OpsWatch(watched, metrics, view, version=__version__, clock=time.time, worker=name, name_series=names)
         heard = watch if through is None else through(watch)
         trail, alarms = Trail(), AlarmBook(metrics)
         hearts = wiring.hearts_of(settings, streams)

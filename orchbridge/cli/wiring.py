@@ -156,16 +156,18 @@ def stream_settings(source: Source, kind: str, rules: Rules, topic_prefix: str) 
 def streams_of(settings: Settings) -> dict[str, list[Tail]]:
     """Return every source's streams; beside jobs and plans, the backfill that reads what was left of their history."""
     rules = rules_of(settings.redaction)
-    return {source.name: _streams(source, settings.sink, rules) for source in settings.sources}
+    named = settings.metrics.node_series
+    return {source.name: _streams(source, settings.sink, rules, named) for source in settings.sources}
 
 
-def _streams(source: Source, sink: Sink, rules: Rules) -> list[Tail]:
+def _streams(source: Source, sink: Sink, rules: Rules, node_series: int) -> list[Tail]:
     lasting = not isinstance(sink, Stdout)  # what is handed over has to be remembered
     past = [kind for kind in source.streams if kind in BACKFILLS and lasting]
 
     def told(kind: str) -> StreamSettings:
         hands_over = kind in past and source.start != "now"
-        return msgspec.structs.replace(stream_settings(source, kind, rules, sink.topic_prefix), backfill=hands_over)
+        plain = stream_settings(source, kind, rules, sink.topic_prefix)
+        return msgspec.structs.replace(plain, backfill=hands_over, node_series=node_series)
 
     return [
         *(STREAMS[kind](told(kind)) for kind in source.streams),

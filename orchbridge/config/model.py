@@ -181,6 +181,13 @@ class Http(Section):
         return int(self.listen.rpartition(":")[2])
 
 
+class Metrics(Section):
+    """How many series what PE names may make; what is beyond is counted together."""
+
+    name_series: int = Field(default=100, ge=1, le=1000)
+    node_series: int = Field(default=0, ge=0, le=10_000)
+
+
 class Log(Section):
     """Our own log, on standard error."""
 
@@ -208,6 +215,7 @@ class Settings(BaseSettings, Section):
     sources: tuple[Source, ...] = Field(min_length=1, max_length=100)
     sink: Annotated[Sink, Field(discriminator="type")]
     http: Http = Http()
+    metrics: Metrics = Metrics()
     log: Log = Log()
     redaction: Redaction = Redaction()
 

@@ -131,4 +131,5 @@ def viewed(view: StreamView, past: Past, head: Head, under_way: int) -> StreamVi
     told = progress(past, head, under_way)
     noun = view.cursor.partition(" ")[0]
     cursor = "waits for the live stream" if told is None else f"{noun} {head.high}, {told.done} of {told.total}"
-    return replace(view, cursor=cursor, recent=(), running=(), progress=told)
+    behind = 0 if told is None else max(0, told.total - told.done - told.skipped)
+    return replace(view, cursor=cursor, recent=(), running=(), behind=behind, progress=told)

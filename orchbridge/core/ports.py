@@ -187,6 +187,9 @@ class Watch(Protocol):
 
     def assigned(self, stream: StreamId) -> None: ...
     def claimed(self, stream: StreamId, state: Any) -> None: ...
+    def read(self, stream: StreamId, items: int) -> None:
+        """Answers came that hold so many jobs, events, nodes or plans; they are folded next."""
+
     def lapped(self, stream: StreamId, batch: Batch, now: float) -> None:
         """An answer was folded; whatever it held is committed by now."""
 

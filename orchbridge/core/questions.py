@@ -151,6 +151,17 @@ class Reply(msgspec.Struct, frozen=True):
     at: float
 
 
+def items(reply: Reply) -> int:
+    """Return how many jobs, events, nodes or plans an answer holds; those that cannot be read count as well."""
+    match reply.answer:
+        case Page(items=found):
+            return len(found)
+        case Job() | Plan() | PlanEvent():
+            return 1
+        case _:
+            return 0
+
+
 def subject(question: Question) -> tuple[str, object]:
     """Return what a question is about; two questions about the same are never under way together."""
     match question:

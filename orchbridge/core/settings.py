@@ -18,6 +18,7 @@ class StreamSettings(msgspec.Struct, frozen=True):
     late_window_s  how long after the certificate late events still get through
     forget_after_s how long a node stays disconnected before it is removed
     run     of a stream that reads history: "backfill" or the replay's id; empty for a live one
+    node_series  how many nodes of an inventory are to be seen one by one
     backfill  a stream beside this one reads the history that `start` chooses; this one only hands it over
     """
 
@@ -31,6 +32,7 @@ class StreamSettings(msgspec.Struct, frozen=True):
     grace_s: float = 10.0
     late_window_s: float = 900.0
     forget_after_s: float = 30 * 86_400.0
+    node_series: int = 0
     run: str = ""
     backfill: bool = False
 

@@ -46,7 +46,10 @@ class StreamView(msgspec.Struct, frozen=True):
     time (RFC 3339) of the oldest unfinished job; `recent` holds the newest 20, newest first; `running`
     the unfinished, oldest first, as many as `RUNNING_MAX` (`jobs_by_state` counts them all);
     `nodes_by_broker` counts connected nodes, "" those whose broker is not told; beyond `BROKERS_MAX`
-    brokers the smallest are "other". `progress` is set for a window of history.
+    brokers the smallest are "other". `behind` counts the tracked that may have events which
+    are not delivered yet, those not taken up yet included; `flapping` the nodes lost three times within an
+    hour; `named` tells of the first nodes by name whether they are connected, where that was asked for.
+    `progress` is set for a window of history.
     """
 
     cursor: str = ""
@@ -57,9 +60,12 @@ class StreamView(msgspec.Struct, frozen=True):
     epoch: str = ""
     jobs_by_state: dict[str, int] = {}
     oldest_running: str | None = None
+    behind: int = 0
     nodes_connected: int = 0
     nodes_disconnected: int = 0
     nodes_by_broker: Mapping[str, int] = {}
+    flapping: int = 0
+    named: tuple[tuple[str, bool], ...] = ()
     recent: tuple[RecentJob, ...] = ()
     running: tuple[RecentJob, ...] = ()
     progress: Progress | None = None

@@ -10,11 +10,11 @@ import msgspec
 
 from orchbridge.core import times
 from orchbridge.core.records import COMPACTED, HEARTBEAT, QUARANTINE, Record
+from orchbridge.ops.bounds import Bounds
 from orchbridge.ops.catalogue import OUTCOMES, PLAN_OUTCOMES
-from orchbridge.ops.metrics import Metrics
+from orchbridge.ops.metrics import Metrics, Seen
 
 NOT_PE = COMPACTED | {HEARTBEAT}  # neither says when something happened at PE
-VALUES_MAX = 100  # of one label of one source; the rest is "other"
 
 _NODE_RESULTS = {f"job.node.{result}.v1": result for result in ("finished", "failed", "errored", "skipped")}
 _TRANSITIONS = {f"node.{to}.v1": to for to in ("connected", "disconnected", "removed")}
@@ -44,34 +44,13 @@ def where(source: str, kind: str) -> Where:
     return Where(source, "replay" if kind.startswith("replay") else kind)
 
 
-class Bounds:
-    """Keeps labels whose values others choose from growing without end."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._known: dict[tuple[str, str], set[str]] = {}
-
-    def __call__(self, source: str, label: str, value: str | None) -> str:
-        """Return the value, or "other" where this label of this source has had too many."""
-        if not isinstance(value, str) or not value:
-            return "none"
-        known = self._known.setdefault((source, label), set())
-        if value in known:
-            return value
-        if len(known) < VALUES_MAX and len(value) <= 200:
-            known.add(value)
-            return value
-        self._metrics.add("orchbridge_series_overflow_total", source, label)
-        return "other"
-
-
 class Account:
     """Counts committed records; what a replay delivers again counts as records, not as facts."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, bounds: Bounds) -> None:
         self._metrics = metrics
-        self._bounds = Bounds(metrics)
-        self._facts: dict[str, Callable[[Where, Mapping[str, Any]], None]] = {
+        self._bounds = bounds
+        self._facts: dict[str, Callable[[Where, Mapping[str, Any], float], None]] = {
             "job.state.changed.v1": self._job_state,
             "job.summary.v1": self._certificate,
             "plan.state.changed.v1": self._plan_state,
@@ -98,7 +77,7 @@ class Account:
         for record in live:
             fact = self._facts.get(record.type)
             if fact is not None and record.data is not None:
-                fact(where, record.data)
+                fact(where, record.data, now)
 
     def _marks(self, where: Where, records: list[Record]) -> None:
         """Count what any record may carry: lateness, hidden values, the stage it was set aside at."""
@@ -117,48 +96,57 @@ class Account:
 
     def quarantined(self, where: Where, stage: object) -> None:
         """Count a record set aside."""
-        label = self._bounds(where.source, "stage", stage if isinstance(stage, str) else None)
+        label = self._bounds(where.source, "stage", stage)
         self._metrics.add("orchbridge_quarantined_total", *where, label)
 
     def troubled(self, where: Where, kind: str) -> None:
         """Count a failed answer."""
         self._metrics.add("orchbridge_troubles_total", *where, self._bounds(where.source, "kind", kind))
 
-    def _job_state(self, where: Where, data: Mapping[str, Any]) -> None:
-        job, source = about(data), where.source
-        type_ = self._bounds(source, "type", job.type)
-        environment = self._bounds(source, "environment", job.environment)
-        for outcome in OUTCOMES:  # from the job's first state on, so that its end is seen as a change
-            self._metrics.add("pe_jobs_finished_total", source, type_, environment, outcome, by=0)
-        if data.get("outcome") is None:
-            return
-        outcome = self._bounds(source, "outcome", data["outcome"])
-        self._metrics.add("pe_jobs_finished_total", source, type_, environment, outcome)
+    def _job_state(self, where: Where, data: Mapping[str, Any], now: float) -> None:
+        """Count a job's end; from its first state on its series are there, so that the end is seen as a change."""
+        metrics, bounds, source = self._metrics, self._bounds, where.source
+        job = about(data)
+        type_ = bounds(source, "type", job.type)
+        environment = bounds.environment(source, type_, job.environment)
+        task = bounds(source, "task", job.task) if job.task else None
+        outcome, seen = data.get("outcome"), _seen(job, now)
+        for each in OUTCOMES:
+            ended = each == outcome
+            metrics.add("pe_jobs_finished_total", source, type_, environment, each, by=ended, seen=seen)
+            if task is not None:
+                metrics.add("pe_task_outcomes_total", source, task, each, by=ended)
         for name, key in (("pe_job_duration_seconds", "duration_s"), ("pe_job_queue_seconds", "queue_s")):
             seconds = data.get(key)
-            if isinstance(seconds, int | float):
-                self._metrics.observe(name, source, type_, value=max(0.0, seconds))
+            told = outcome is not None and isinstance(seconds, int | float)
+            value = max(0.0, seconds) if told and seconds is not None else 0.0
+            metrics.observe(name, source, type_, value=value, times=int(told), seen=seen)
         finished = times.seconds(data.get("finished_at")) if outcome == "success" else None
         if finished is not None:
             name = "pe_job_last_success_timestamp_seconds"
-            newest = max(finished, self._metrics.value(name, source, type_) or 0.0)
-            self._metrics.set(name, source, type_, to=newest)
+            newest = max(finished, metrics.value(name, source, type_) or 0.0)
+            metrics.set(name, source, type_, to=newest)
 
-    def _certificate(self, where: Where, data: Mapping[str, Any]) -> None:
+    def _certificate(self, where: Where, data: Mapping[str, Any], now: float) -> None:
         whole = "complete" if data.get("complete") else "incomplete"
-        self._metrics.add(f"orchbridge_jobs_{whole}_total", where.source)
+        self._metrics.add(f"orchbridge_jobs_{whole}_total", where.source, seen=_seen(about(data), now))
 
-    def _plan_state(self, where: Where, data: Mapping[str, Any]) -> None:
-        outcome = data.get("outcome")
-        if outcome is not None:
-            known = outcome if outcome in PLAN_OUTCOMES else self._bounds(where.source, "plan outcome", outcome)
-            self._metrics.add("pe_plans_finished_total", where.source, known)
+    def _plan_state(self, where: Where, data: Mapping[str, Any], now: float) -> None:  # noqa: ARG002
+        name = self._bounds(where.source, "plan", about(data, "plan").name)
+        for outcome in PLAN_OUTCOMES:
+            ended = outcome == data.get("outcome")
+            self._metrics.add("pe_plans_finished_total", where.source, outcome, by=ended)
+            self._metrics.add("pe_plan_outcomes_total", where.source, name, outcome, by=ended)
 
-    def _notice(self, where: Where, data: Mapping[str, Any]) -> None:
+    def _notice(self, where: Where, data: Mapping[str, Any], now: float) -> None:  # noqa: ARG002
         kind = self._bounds(where.source, "notice", data.get("kind"))
         self._metrics.add("orchbridge_notices_total", *where, kind)
         if kind in _NOTICE_COUNTERS:
             self._metrics.add(_NOTICE_COUNTERS[kind], where.source)
+
+
+def _seen(job: About, now: float) -> Seen | None:
+    return Seen(str(job.id), now) if job.id else None
 
 
 def about(data: Mapping[str, Any], kind: str = "job") -> About:

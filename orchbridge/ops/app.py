@@ -45,8 +45,9 @@ def application(
     """
 
     def get_metrics(request: Request) -> Response:
-        body, content_type = metrics.text(request.headers.get("accept", ""))
-        return Response(body, headers={"content-type": content_type})
+        asked = request.headers
+        body, headers = metrics.answer(asked.get("accept", ""), asked.get("accept-encoding", ""))
+        return Response(body, headers=headers)
 
     def get_healthz(request: Request) -> Response:
         """An answer proves that the event loop turns; the watchdogs tell the rest. Others' troubles never count."""

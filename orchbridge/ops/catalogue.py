@@ -20,6 +20,7 @@ JOB_TYPES = (
     "deploy", "task", "plan_task", "plan_script", "plan_upload", "plan_command", "plan_wait", "plan_apply",
     "plan_apply_prep",
 )  # fmt: skip
+ENVIRONMENT = "production"  # of others there is nothing before their first job
 PLAN_OUTCOMES = ("success", "failure")
 RESULTS = ("finished", "failed", "errored", "skipped")
 TRANSITIONS = ("connected", "disconnected", "removed")
@@ -42,7 +43,10 @@ CHANNELS |= {f"{kind}-{BACKFILL}": CHANNELS[kind] for kind in ("jobs", "plans")}
 
 
 class Metric(NamedTuple):
-    """One metric. `name` is as exported, with `_total` on counters; `unit` is its last word where it has one."""
+    """One metric. `name` is as exported, with `_total` on counters; `unit` is its last word where it has one.
+
+    With `exemplars` a value comes with the job that moved it last, in OpenMetrics.
+    """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
@@ -50,6 +54,7 @@ class Metric(NamedTuple):
     help: str
     unit: str = ""
     buckets: tuple[float, ...] = ()
+    exemplars: bool = False
 
 
 _S = ("source",)
@@ -63,6 +68,7 @@ PE = (
         "counter",
         ("source", "type", "environment", "outcome"),
         "Jobs that ended: success, failure or stopped",
+        exemplars=True,
     ),
     Metric(
         "pe_task_outcomes_total",
@@ -83,6 +89,7 @@ PE = (
         "Time from a job's creation to its end",
         "seconds",
         DURATIONS,
+        exemplars=True,
     ),
     Metric(
         "pe_job_queue_seconds",
@@ -170,7 +177,13 @@ OURS = (
         DELAYS,
     ),
     Metric("orchbridge_jobs_complete_total", "counter", _S, "Certificates that prove a job was delivered whole"),
-    Metric("orchbridge_jobs_incomplete_total", "counter", _S, "Certificates that name what is missing of a job"),
+    Metric(
+        "orchbridge_jobs_incomplete_total",
+        "counter",
+        _S,
+        "Certificates that name what is missing of a job",
+        exemplars=True,
+    ),
     Metric("orchbridge_late_events_total", "counter", _SS, "Records delivered after a higher id of the same job"),
     Metric("orchbridge_gaps_total", "counter", _S, "Ids that never became visible and were declared empty"),
     Metric("orchbridge_resets_total", "counter", _S, "New epochs: the source's ids went back, as after a restore"),

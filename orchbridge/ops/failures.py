@@ -16,13 +16,14 @@ import msgspec
 
 from orchbridge.core.records import Record
 from orchbridge.ops.account import About, Where, about
+from orchbridge.ops.bounds import clean
 
 RECENT_S = 3_600.0
 RECENT_MAX = 20  # of each stream
 OPEN_MAX = 200  # of each stream: failures of jobs that still run, or that nobody saw the end of
 GROUPS_MAX = 8  # of each job; what differs from them all is one more
 EXAMPLES_MAX = 5
-MESSAGE_MAX, NAME_MAX = 300, 200  # characters
+MESSAGE_MAX, NAME_MAX, URL_MAX = 300, 200, 2_000  # characters
 NODE = "<node>"
 OTHERS = "other errors"
 SILENT = "no error message"
@@ -172,7 +173,7 @@ def _failed(source: str, case: _Case) -> FailedJob:
         type=_text(job.type, NAME_MAX),
         name=_text(job.name, NAME_MAX) or "",
         environment=_text(job.environment, NAME_MAX),
-        url=job.url,
+        url=_text(job.url, URL_MAX),
         finished=case.finished,
         at=case.at or 0.0,
         nodes=dict(case.told or case.counted),
@@ -190,7 +191,7 @@ def _broken(case: _Case, data: Mapping[str, Any]) -> None:
     group = _group(case, kind, error.get("exit_code") if error else None, message, node)
     group.nodes += 1
     if len(group.examples) < EXAMPLES_MAX and node:
-        group.examples.append(node[:NAME_MAX])
+        group.examples.append(clean(node, NAME_MAX))
 
 
 def _group(case: _Case, kind: object, code: object, message: object, node: str = "") -> _Group:
@@ -227,6 +228,4 @@ def _counts(value: object) -> dict[str, int]:
 
 def _text(value: object, most: int) -> str | None:
     """Return a text of so many characters at most, None where it is none."""
-    if not isinstance(value, str):
-        return None
-    return value if len(value) <= most else f"{value[: most - 1]}…"
+    return clean(value, most) if isinstance(value, str) else None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from orchbridge.core import times
+from orchbridge.core.view import StreamView
 from orchbridge.ops import catalogue
 from orchbridge.ops.account import Where, where
+from orchbridge.ops.bounds import Bounds, clean
 from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.status import IDLE, SourceStatus, StreamStatus
 
@@ -17,14 +20,21 @@ _OF_STREAM = (
     "orchbridge_cursor_position",
     "orchbridge_source_position",
     "orchbridge_jobs_tracked",
+    "orchbridge_jobs_behind",
     "orchbridge_backfill_size",
     "orchbridge_backfill_done",
     "orchbridge_backfill_skipped",
 )
 _OF_KIND = {
-    "jobs": ("pe_jobs", "pe_oldest_running_job_age_seconds"),
+    "jobs": ("pe_jobs", "pe_oldest_running_job_age_seconds", "pe_failed_job_nodes"),
     "plans": ("pe_plans",),
-    "inventory": ("pe_nodes", "pe_inventory_age_seconds"),
+    "inventory": (
+        "pe_nodes",
+        "pe_broker_nodes",
+        "pe_nodes_flapping",
+        "pe_node_connected",
+        "pe_inventory_age_seconds",
+    ),
 }
 _EXPIRIES = {
     "orchbridge_token_expiry_timestamp_seconds": "token_expires",
@@ -36,8 +46,9 @@ _OF_SOURCE = ("pe_up", "orchbridge_request_budget_left", *_EXPIRIES)
 class Gauges:
     """Sets and drops them; counters of what is configured are exported as zero from the start."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, bounds: Bounds) -> None:
         self._metrics = metrics
+        self._bounds = bounds
 
     def zeros(self, source: str, kinds: Iterable[str]) -> None:
         """Export what can be known before anything happens, so that an alert sees the first change."""
@@ -48,9 +59,9 @@ class Gauges:
             add("pe_node_transitions_total", source, to, by=0)
         for outcome in catalogue.PLAN_OUTCOMES:
             add("pe_plans_finished_total", source, outcome, by=0)
-        for type_ in catalogue.JOB_TYPES:  # of other environments from a job's first state on
+        for type_ in catalogue.JOB_TYPES:
             for outcome in catalogue.OUTCOMES:
-                add("pe_jobs_finished_total", source, type_, "production", outcome, by=0)
+                add("pe_jobs_finished_total", source, type_, catalogue.ENVIRONMENT, outcome, by=0)
         for metric in catalogue.CATALOGUE:
             if metric.kind == "counter" and metric.labels == ("source",):
                 add(metric.name, source, by=0)
@@ -105,6 +116,7 @@ class Gauges:
         put("orchbridge_cursor_position", *labels, to=view.position)
         put("orchbridge_source_position", *labels, to=view.source_position)
         put("orchbridge_jobs_tracked", *labels, to=view.tracked)
+        put("orchbridge_jobs_behind", *labels, to=view.behind)
         if view.progress is not None:
             put("orchbridge_backfill_size", *labels, to=view.progress.total)
             put("orchbridge_backfill_done", *labels, to=view.progress.done)
@@ -119,7 +131,28 @@ class Gauges:
         elif labels.stream == "inventory":
             put("pe_nodes", labels.source, "true", to=view.nodes_connected)
             put("pe_nodes", labels.source, "false", to=view.nodes_disconnected)
+            put("pe_nodes_flapping", labels.source, to=view.flapping)
             put("pe_inventory_age_seconds", labels.source, to=max(0.0, now - stream.last_lap))
+            self._brokers(labels.source, view.nodes_by_broker)
+            self._named(labels.source, view)
+
+    def _brokers(self, source: str, brokers: Mapping[str, int]) -> None:
+        """The largest come first into the budget; one that lost all its nodes stays, with 0."""
+        counts: Counter[str] = Counter()
+        for broker, count in sorted(brokers.items(), key=lambda item: -item[1]):
+            counts[self._bounds(source, "broker", broker)] += count
+        self._metrics.level("pe_broker_nodes", source, to=0)
+        for label, count in counts.items():
+            self._metrics.set("pe_broker_nodes", source, label, to=count)
+
+    def _named(self, source: str, view: StreamView) -> None:
+        """Each node by name, where that was asked for; those beyond the limit count as overflow."""
+        if not view.named:
+            return
+        self._metrics.forget("pe_node_connected", source)
+        for name, connected in view.named:
+            self._metrics.set("pe_node_connected", source, clean(name, 300), to=connected)
+        self._metrics.raised("orchbridge_series_overflow_total", source, "certname", to=view.tracked - len(view.named))
 
     def _by_state(self, name: str, source: str, known: tuple[str, ...], counts: dict[str, int]) -> None:
         """States that PE adds one day are counted together, so that they cannot become series without end."""
@@ -133,6 +166,8 @@ class Gauges:
             self._metrics.forget(name, *labels)
         for name in _OF_KIND.get(labels.stream, ()):
             self._metrics.forget(name, labels.source)
+        if labels.stream == "inventory":
+            self._bounds.forget(labels.source, "broker")
         for name in _OF_SOURCE if alone else ():
             self._metrics.forget(name, labels.source)
         self._metrics.set("orchbridge_stream_owned", *labels, to=0)

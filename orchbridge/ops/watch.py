@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -17,6 +16,7 @@ from orchbridge.core.view import StreamView
 from orchbridge.ops import status as words
 from orchbridge.ops.account import Account, where
 from orchbridge.ops.advice import advice
+from orchbridge.ops.bounds import NAMES_MAX, Bounds
 from orchbridge.ops.changes import Changes
 from orchbridge.ops.failures import Failures
 from orchbridge.ops.gauges import Gauges
@@ -26,55 +26,9 @@ from orchbridge.ops.pulse import Pulse
 from orchbridge.ops.repeats import Repeats
 from orchbridge.ops.sharing import Sharing
 from orchbridge.ops.status import Mishap, SourceStatus, Status, StreamStatus
+from orchbridge.ops.watched import Asked, Fate, Watched
 
 LOG_INTERVAL_S = 60.0
-
-
-class Asked(Protocol):
-    """One finished request to a source; `code` is a status or, without one, the kind of failure."""
-
-    @property
-    def source(self) -> str: ...
-    @property
-    def endpoint(self) -> str: ...
-    @property
-    def code(self) -> str: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def bytes(self) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """One configured source: its streams with the seconds between looks, and its budget of requests.
-
-    The `quiet` streams are told of only once they have something to do. `token_expires` and
-    `certificate_expires` return Unix seconds, None as long as nobody knows.
-    """
-
-    name: str
-    host: str
-    streams: Mapping[str, float]
-    budget_left: Callable[[], float] | None = None
-    quiet: frozenset[str] = frozenset()
-    token_expires: Callable[[], float | None] | None = None
-    certificate_expires: Callable[[], float | None] | None = None
-
-
-@dataclass(slots=True)
-class _Fate:
-    """What we remember of one stream; `state` is the stream's own, opaque to us."""
-
-    interval_s: float
-    word: str = words.STANDBY
-    since: float | None = None
-    last_lap: float | None = None
-    last_commit: float | None = None
-    mishap: Mishap | None = None
-    records: int = 0
-    state: Any = None
-    first: tuple[float, int] | None = None  # when a backfill was claimed, and how much of it was done then
 
 
 class OpsWatch:
@@ -89,11 +43,13 @@ class OpsWatch:
         version: str,
         clock: Callable[[], float],
         worker: str = "",
+        name_series: int = NAMES_MAX,
         log: FilteringBoundLogger | None = None,
     ) -> None:
         self._sources = {source.name: source for source in sources}
-        self._gauges = Gauges(metrics)
-        self._account = Account(metrics)
+        self._bounds = Bounds(metrics, name_series)
+        self._gauges = Gauges(metrics, self._bounds)
+        self._account = Account(metrics, self._bounds)
         self._failures, self._changes = Failures(), Changes()
         self._metrics = metrics
         self._view = view
@@ -105,11 +61,11 @@ class OpsWatch:
         self._sharing = Sharing(metrics, clock, self._log, self._repeats)
         self._worker = worker
         self._pulses = {name: Pulse() for name in self._sources}
-        self._fates: dict[StreamId, _Fate] = {}
+        self._fates: dict[StreamId, Fate] = {}
         metrics.set("orchbridge_build_info", version, to=1)
         for source in sources:
             for kind, interval_s in source.streams.items():
-                self._fates[StreamId(source.name, kind)] = _Fate(interval_s)
+                self._fates[StreamId(source.name, kind)] = Fate(interval_s)
             self._gauges.zeros(source.name, [kind for kind in source.streams if kind not in source.quiet])
         metrics.refresh = self.refresh
 
@@ -128,18 +84,22 @@ class OpsWatch:
     def claimed(self, stream: StreamId, state: Any) -> None:
         """The stream is ours, and this is what the sink remembers of it."""
         fate = self._take_up(stream)
-        fate.state = state
+        fate.become(state)
         if fate.word != words.STUMBLING:
             fate.word = words.STARTING
         self._metrics.set("orchbridge_stream_owned", *where(stream.source, stream.kind), to=1)
-        view = self._view(stream, state)
+        view = self._seen(stream, fate)
         fate.first = None if view.progress is None else (self._clock(), view.progress.done)
         self._log.info("stream.claimed", stream=stream.name, cursor=view.cursor)
+
+    def read(self, stream: StreamId, items: int) -> None:
+        """Answers came that hold so many jobs, events, nodes or plans."""
+        self._metrics.add("orchbridge_records_read_total", *where(stream.source, stream.kind), by=items)
 
     def lapped(self, stream: StreamId, batch: Batch, now: float) -> None:
         """An answer was folded and is committed. A fold of nothing but troubles completes no lap."""
         fate = self._fate(stream)
-        fate.state = batch.state
+        fate.become(batch.state)
         if batch.troubles and batch.empty:
             return
         fate.last_lap = now
@@ -230,16 +190,18 @@ class OpsWatch:
         fate = self._fate(stream)
         if fate.word != words.WAITING:
             self._log.info("stream.waiting", stream=stream.name)
-        fate.word, fate.since, fate.last_lap, fate.state = words.WAITING, None, None, state
+        fate.word, fate.since, fate.last_lap = words.WAITING, None, None
+        fate.become(state)
 
     def finished(self, stream: StreamId, state: Any) -> None:
         """The stream has come to its end: nobody carries it any more, and what it did stays to be seen."""
         fate = self._fate(stream)
-        fate.word, fate.since, fate.last_lap, fate.state = words.DONE, None, None, state
+        fate.word, fate.since, fate.last_lap = words.DONE, None, None
+        fate.become(state)
         if not self._shown(stream, fate):
             return  # there was nothing to do
         self._metrics.set("orchbridge_stream_owned", *where(stream.source, stream.kind), to=0)
-        self._log.info("stream.done", stream=stream.name, cursor=self._view(stream, state).cursor)
+        self._log.info("stream.done", stream=stream.name, cursor=self._seen(stream, fate).cursor)
 
     # -- told by the client and the sink ------------------------------------------------------
 
@@ -253,7 +215,8 @@ class OpsWatch:
             self._log.info("source.recovered", source=asked.source)
         elif pulse.up(now) is False and self._repeats.say((asked.source, "lost"), now) is not None:
             self._log.warning("source.lost", source=asked.source, code=asked.code, endpoint=asked.endpoint)
-        self._metrics.add("orchbridge_requests_total", asked.source, asked.endpoint, asked.code)
+        code = self._bounds(asked.source, "code", asked.code)
+        self._metrics.add("orchbridge_requests_total", asked.source, asked.endpoint, code)
         self._metrics.observe("orchbridge_request_seconds", asked.source, asked.endpoint, value=asked.seconds)
         self._metrics.add("orchbridge_response_bytes_total", asked.source, by=asked.bytes)
 
@@ -283,7 +246,8 @@ class OpsWatch:
     def _let_go(self, stream: StreamId, word: str) -> None:
         """Drop the gauges of what another worker tells about now, or nobody."""
         fate = self._fate(stream)
-        fate.word, fate.since, fate.last_lap, fate.state = word, None, None, None
+        fate.word, fate.since, fate.last_lap = word, None, None
+        fate.become(None)
         self._repeats.over((stream.name, "stumbled"))
         alone = all(other.word in words.RESTING for id_, other in self._fates.items() if id_.source == stream.source)
         self._gauges.forget(where(stream.source, stream.kind), alone=alone)
@@ -292,10 +256,10 @@ class OpsWatch:
         if stream.kind not in self._sources[stream.source].streams:
             del self._fates[stream]  # a replay does not come back
 
-    def _fate(self, stream: StreamId) -> _Fate:
-        return self._fates.setdefault(stream, _Fate(0.0))
+    def _fate(self, stream: StreamId) -> Fate:
+        return self._fates.setdefault(stream, Fate(0.0))
 
-    def _take_up(self, stream: StreamId) -> _Fate:
+    def _take_up(self, stream: StreamId) -> Fate:
         """Return the stream's fate; from now on it has to make laps, however often it is claimed again."""
         fate = self._fate(stream)
         if fate.since is None:
@@ -320,16 +284,22 @@ class OpsWatch:
             certificate_expires=None if source.certificate_expires is None else source.certificate_expires(),
         )
 
-    def _shown(self, stream: StreamId, fate: _Fate) -> bool:
+    def _seen(self, stream: StreamId, fate: Fate) -> StreamView:
+        """Return what is seen of the stream's state, looked at once: ten thousand jobs take their time."""
+        if fate.seen is None:
+            fate.seen = StreamView() if fate.state is None else self._view(stream, fate.state)
+        return fate.seen
+
+    def _shown(self, stream: StreamId, fate: Fate) -> bool:
         """Whether people are told of a stream: of a quiet one if it has, or had, something to do, or needs a person."""
         source = self._sources.get(stream.source)
         if source is None or stream.kind not in source.quiet or fate.word == words.PARKED:
             return True
-        progress = None if fate.state is None else self._view(stream, fate.state).progress
+        progress = self._seen(stream, fate).progress
         return progress is not None and progress.total > 0 and (not progress.over or fate.records > 0)
 
-    def _stream(self, stream: StreamId, fate: _Fate, now: float) -> StreamStatus:
-        view = StreamView() if fate.state is None else self._view(stream, fate.state)
+    def _stream(self, stream: StreamId, fate: Fate, now: float) -> StreamStatus:
+        view = self._seen(stream, fate)
         return StreamStatus(
             kind=stream.kind,
             state=fate.word,

@@ -11,7 +11,7 @@ from orchbridge.core.errors import OrchbridgeError, Refused, SinkLost
 from orchbridge.core.normalize.heartbeats import Claim
 from orchbridge.core.pace import backoff
 from orchbridge.core.ports import Api, Finite, Lane, Sink, Stream, Watch
-from orchbridge.core.questions import Reply
+from orchbridge.core.questions import Reply, items
 from orchbridge.runtime.asking import Asking
 from orchbridge.runtime.heart import SILENT, Heart, Hearts
 from orchbridge.runtime.stop import Stop
@@ -126,6 +126,7 @@ async def _laps(
                 wait_s = min(stream.due(state, now) or LOOK_S, heart.alone_s(now))
                 trail.begin(stream.id, "wait", wait_s)
                 replies = await asking.some(wait_s, stop)
+                watch.read(stream.id, sum(map(items, replies)))
             if stop.asked:
                 continue
             now = _onward(now, clock())

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from orchbridge.config import Http, Jsonl, Kafka, Log, Redaction, Settings, Source, Stdout, load, missing_files
+from orchbridge.config import Http, Jsonl, Kafka, Log, Metrics, Redaction, Settings, Source, Stdout, load, missing_files
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 TABLES: dict[str, tuple[type[BaseModel], ...]] = {
     "sources": (Source,),
     "sink": (Kafka, Jsonl, Stdout),
     "http": (Http,),
+    "metrics": (Metrics,),
     "log": (Log,),
     "redaction": (Redaction,),
 }

@@ -12,6 +12,7 @@ from orchbridge.core.facts import Connection
 from orchbridge.core.inventory.stream import InventoryStream
 from orchbridge.core.questions import Inventory, InventoryOf, Page, Trouble
 from orchbridge.core.records import NODE_STATE
+from orchbridge.core.view import StreamView
 from tests.core.live import Life, settings
 from tests.core.server import Server
 
@@ -65,6 +66,63 @@ def test_new_lost_back_and_moved() -> None:
     moved = next(r.data for r in life.store.of("node.connected.v1") if r.key == "b.test")
     assert moved is not None
     assert moved["previous"]["connected_at"] == "2026-01-01T00:00:00.000Z"
+
+
+def seen(life: Life) -> StreamView:
+    return InventoryStream(life.stream.settings).view(life.state)  # type: ignore[attr-defined]
+
+
+def counted_anew(life: Life) -> StreamView:
+    """Return what a worker sees that takes the stream over."""
+    again = Life(InventoryStream(life.stream.settings), life.server, life.store, life.now)  # type: ignore[attr-defined]
+    again.claim()
+    return seen(again)
+
+
+def test_brokers_are_counted_along() -> None:
+    world = server("a.test", "b.test", "c.test")
+    life = life_of(world)
+    life.until(5.0)
+    assert seen(life).nodes_by_broker == {BROKER: 3}
+    world.inventory["a.test"] = Connection("a.test", True, "pcp://other/server", "2026-01-02T00:00:00.000Z")
+    world.inventory["b.test"] = Connection("b.test", True, None, "2026-01-02T00:00:00.000Z")
+    world.inventory["d.test"] = Connection("d.test", True, "pcp://other/server", "2026-01-02T00:00:00.000Z")
+    del world.inventory["c.test"]
+    life.until(35.0)
+    assert seen(life).nodes_by_broker == {BROKER: 1, "pcp://other/server": 2}, "a row that names no broker is not news"
+    assert counted_anew(life).nodes_by_broker == seen(life).nodes_by_broker
+    world.inventory = {"x.test": Connection("x.test", True, None, "2026-01-03T00:00:00.000Z")}
+    life.until(65.0)
+    assert seen(life).nodes_by_broker == {"": 1}
+    assert (seen(life).nodes_connected, seen(life).nodes_disconnected) == (1, 4)
+
+
+def test_a_node_lost_three_times_within_an_hour_is_flapping() -> None:
+    world = server("a.test", "b.test")
+    life = life_of(world)
+    life.until(5.0)
+    for turn in range(3):
+        assert seen(life).flapping == 0, turn
+        del world.inventory["a.test"]
+        life.until(life.now + 30.0)
+        world.inventory["a.test"] = node("a.test", f"2026-02-0{turn + 1}T00:00:00.000Z")
+        life.until(life.now + 20.0)
+    assert seen(life).flapping == counted_anew(life).flapping == 1
+    first = life.state.nodes["a.test"].flaps[0]
+    life.until(first + 3590.0, step=10.0)
+    assert seen(life).flapping == 1
+    life.until(first + 3620.0, step=10.0)
+    assert seen(life).flapping == 0, "an hour after the first of the three it is not"
+
+
+def test_the_first_nodes_by_name_are_seen_one_by_one() -> None:
+    world = server("c.test", "a.test", "d.test", "b.test")
+    life = life_of(world, node_series=2)
+    life.until(5.0)
+    assert seen(life).named == (("a.test", True), ("b.test", True))
+    del world.inventory["b.test"]
+    life.until(35.0)
+    assert seen(life).named == counted_anew(life).named == (("a.test", True), ("b.test", False))
 
 
 def test_a_node_missing_once_is_not_lost() -> None:

@@ -24,7 +24,8 @@ from orchbridge.core.settings import StreamSettings
 from orchbridge.core.view import StreamView
 from orchbridge.core.walk import Start
 from orchbridge.ops.metrics import Metrics
-from orchbridge.ops.watch import OpsWatch, Watched
+from orchbridge.ops.watch import OpsWatch
+from orchbridge.ops.watched import Watched
 from orchbridge.orchestrator.access import Access
 from orchbridge.orchestrator.client import Client
 from orchbridge.runtime.bridge import Feed, carry_all

@@ -14,7 +14,8 @@ from orchbridge.core.questions import Trouble
 from orchbridge.core.records import JOB_EVENTS, JOBS, Record
 from orchbridge.core.view import StreamView
 from orchbridge.ops.metrics import Metrics
-from orchbridge.ops.watch import OpsWatch, Watched
+from orchbridge.ops.watch import OpsWatch
+from orchbridge.ops.watched import Watched
 
 START = 1_778_010_600.0  # 2026-05-05T19:50:00Z
 JOBS_STREAM, PLANS_STREAM, NODES_STREAM = (StreamId("prod", kind) for kind in ("jobs", "plans", "inventory"))
@@ -45,6 +46,7 @@ class Stage:
     metrics: Metrics = field(default_factory=Metrics)
     lines: list[MutableMapping[str, Any]] = field(default_factory=list)
     quiet: frozenset[str] = frozenset()
+    name_series: int = 100
 
     def __post_init__(self) -> None:
         def keep(_: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -52,8 +54,9 @@ class Stage:
             raise structlog.DropEvent
 
         prod = {"jobs": 2.0, "plans": 2.0, "inventory": 30.0} | dict.fromkeys(self.quiet, 2.0)
+        known = (lambda: 41.5, self.quiet, lambda: START + 86_400, lambda: START + 99)
         sources = [
-            Watched("prod", "pe.example.com:8143", prod, lambda: 41.5, self.quiet),
+            Watched("prod", "pe.example.com:8143", prod, *known),
             Watched("lab", "lab.example.com:8143", {"jobs": 2.0}),
         ]
         self.watch = OpsWatch(
@@ -62,6 +65,7 @@ class Stage:
             lambda _, state: state,
             version="0.1.0",
             clock=self.clock,
+            name_series=self.name_series,
             log=structlog.wrap_logger(None, processors=[keep]),
         )
 
@@ -101,7 +105,7 @@ def record(type_: str, data: dict[str, Any] | None = None, **changes: Any) -> Re
 
 def ended(environment: str = "production", outcome: str = "success", type_: str = "task", **changes: Any) -> Record:
     data = {
-        "job": {"id": 352, "name": "package", "type": type_, "environment": environment},
+        "job": {"id": 352, "name": "package", "task": "package", "type": type_, "environment": environment},
         "state": "finished",
         "outcome": outcome,
         "duration_s": 42.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
 
@@ -10,31 +11,26 @@ from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
 
 from orchbridge.core.ports import Share, StreamId
+from orchbridge.core.records import PLANS
 from orchbridge.core.view import StreamView
 from orchbridge.core.window import Progress
 from orchbridge.ops import metrics as ops_metrics
 from orchbridge.ops.alarms import AlarmBook
 from orchbridge.ops.catalogue import CATALOGUE, Metric
 from orchbridge.ops.metrics import Metrics, page
-from tests.ops.stage import JOBS_STREAM, NODES_STREAM, PLANS_STREAM, Asked, Stage, batch, ended
+from tests.ops.stage import JOBS_STREAM, NODES_STREAM, PLANS_STREAM, START, Asked, Stage, batch, ended, record
 
 ACCEPT = "application/openmetrics-text; version=1.0.0"
-
-
-TO_COME = {
-    "pe_task_outcomes_total", "pe_plan_outcomes_total", "pe_failed_job_nodes", "pe_broker_nodes", "pe_nodes_flapping",
-    "pe_node_connected", "orchbridge_jobs_behind", "orchbridge_token_expiry_timestamp_seconds",
-    "orchbridge_certificate_expiry_timestamp_seconds",
-}  # fmt: skip
 
 
 def lively() -> Stage:
     """A worker that has seen something of everything."""
     stage = Stage()
     stage.carry(JOBS_STREAM)
-    stage.carry(NODES_STREAM)
+    stage.carry(NODES_STREAM, StreamView(nodes_by_broker={"pcp://a/server": 1}, named=(("a.test", True),), tracked=2))
     stage.watch.observed(Asked())
-    stage.watch.committed(JOBS_STREAM, batch(ended()), 0.02)
+    incomplete = record("job.summary.v1", {"job": {"id": 17}, "complete": False})
+    stage.watch.committed(JOBS_STREAM, batch(ended(outcome="failure"), ended(key="353"), incomplete), 0.02)
     return stage
 
 
@@ -59,8 +55,9 @@ def test_labels_have_few_values_but_for_two_that_have_limits_of_their_own() -> N
     }  # fmt: skip
     exceptions = {"pe_failed_job_nodes", "pe_node_connected"}
     assert {label for metric in CATALOGUE if metric.name not in exceptions for label in metric.labels} <= allowed
-    text = lively().metrics.text("")[0].decode()
-    assert "352" not in text
+    lines = lively().metrics.text("")[0].decode().splitlines()
+    assert [line.partition("{")[0] for line in lines if "352" in line] == ["pe_failed_job_nodes"]
+    assert [line.partition("{")[0] for line in lines if "a.test" in line] == ["pe_node_connected"]
 
 
 def test_no_label_collides_with_those_of_a_target() -> None:
@@ -86,17 +83,71 @@ def test_the_text_parses_in_both_formats() -> None:
     assert "_created" not in text.decode()
 
 
+def test_exemplars_name_the_job_in_openmetrics_alone() -> None:
+    stage = lively()
+    strict = openmetrics.text_string_to_metric_families(stage.metrics.text(ACCEPT)[0].decode())  # type: ignore[no-untyped-call]
+    found = {
+        (sample.name, sample.labels.get("le")): sample.exemplar
+        for family in strict
+        for sample in family.samples
+        if sample.exemplar is not None
+    }
+    assert {name for name, _ in found} == {metric_sample(metric) for metric in CATALOGUE if metric.exemplars}
+    assert found["pe_jobs_finished_total", None][:2] == ({"job_id": "352"}, 1.0)
+    assert float(found["pe_jobs_finished_total", None].timestamp) == START
+    assert found["pe_job_duration_seconds_bucket", "60.0"][:2] == ({"job_id": "352"}, 42.0)
+    assert found["orchbridge_jobs_incomplete_total", None].labels == {"job_id": "17"}
+    assert " # {" not in stage.metrics.text("text/plain")[0].decode()
+
+
+def metric_sample(metric: Metric) -> str:
+    return f"{metric.name}_bucket" if metric.kind == "histogram" else metric.name
+
+
+@pytest.mark.parametrize("accept", ["text/plain", ACCEPT])
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [("", False), ("gzip", True), ("deflate, GZIP;q=0.5", True), ("gzip;q=0, identity", False), ("br, zstd", False)],
+)
+def test_it_is_packed_for_those_who_ask(accept: str, coding: str, packed: bool) -> None:
+    metrics = lively().metrics
+    body, headers = metrics.answer(accept, coding)
+    assert headers["content-type"] == metrics.text(accept)[1]
+    assert headers.get("content-encoding") == ("gzip" if packed else None)
+    assert (gzip.decompress(body) if packed else body) == metrics.text(accept)[0]
+
+
+@pytest.mark.parametrize("accept", ["text/plain", ACCEPT])
+def test_no_text_from_outside_breaks_the_scrape(accept: str) -> None:
+    hostile = ['a"b\\c\nd{}', "\ud800", "x" * 5000, "é€😀"]
+    stage = Stage()
+    stage.carry(JOBS_STREAM)
+    for number, text in enumerate(hostile):
+        job = {"id": 352 + number, "name": text, "task": text, "environment": text, "type": text, "url": text}
+        end = record("job.state.changed.v1", {"job": job, "outcome": "failure", "duration_s": 1}, key=str(352 + number))
+        stage.watch.committed(JOBS_STREAM, batch(end), 0.02)
+    stage.carry(
+        NODES_STREAM, StreamView(nodes_by_broker=dict.fromkeys(hostile, 1), named=tuple((t, True) for t in hostile))
+    )
+    parse = openmetrics.text_string_to_metric_families if accept == ACCEPT else parser.text_string_to_metric_families
+    families = {family.name: family for family in parse(stage.metrics.text(accept)[0].decode())}
+    tasks = {sample.labels["task"] for sample in families["pe_task_outcomes"].samples}
+    assert tasks == {hostile[0], "é€😀", "other"}
+    assert len(families["pe_failed_job_nodes"].samples) == len(hostile)
+
+
 def test_every_metric_of_the_catalogue_is_reached() -> None:
     """A metric nobody sets is a promise nobody keeps."""
     stage = lively()
     stage.carry(PLANS_STREAM)
+    plan = record("plan.state.changed.v1", {"plan": {"id": 7, "name": "app::deploy"}}, channel=PLANS)
+    stage.watch.committed(PLANS_STREAM, batch(plan), 0.02)
     stage.watch.shared(Share(frozenset({PLANS_STREAM}), "orchbridge", ("w1",), {PLANS_STREAM.name: "w1"}))
     stage.metrics.add("orchbridge_series_overflow_total", "prod", "environment")
     AlarmBook(stage.metrics)
     stage.watch.claimed(StreamId("prod", "jobs-backfill"), StreamView(progress=Progress(1, 2)))
     text = stage.metrics.text("")[0].decode()
-    unset = {metric.name for metric in CATALOGUE if f"# TYPE {metric.name} " not in text}
-    assert unset == TO_COME
+    assert [metric.name for metric in CATALOGUE if f"# TYPE {metric.name} " not in text] == []
 
 
 def test_buckets_add_up() -> None:

@@ -12,7 +12,7 @@ from prometheus_client import parser
 from orchbridge.core.errors import Denied, SinkLost
 from orchbridge.core.ports import StreamId, Watch
 from orchbridge.core.questions import Trouble
-from orchbridge.core.records import JOB_STATE, NODE_STATE, NOTICES, PLANS, QUARANTINE, REACHABILITY
+from orchbridge.core.records import JOB_STATE, NODE_STATE, NOTICES, PLANS, QUARANTINE, REACHABILITY, Record
 from orchbridge.core.view import StreamView
 from orchbridge.ops import catalogue
 from tests.ops.stage import JOBS_STREAM, NODES_STREAM, PLANS_STREAM, START, Asked, Stage, batch, ended, record
@@ -91,6 +91,106 @@ def test_a_job_object_of_another_shape_is_counted_too(stage: Stage, job: Any) ->
     data = {"job": job, "outcome": "success", "duration_s": None, "queue_s": None, "finished_at": "?"}
     stage.watch.committed(JOBS_STREAM, batch(record("job.state.changed.v1", data)), 0.02)
     assert stage.value("pe_jobs_finished_total", "prod", "none", "none", "success") == 1
+
+
+def of_task(name: str, outcome: str | None = "success", **changes: Any) -> Record:
+    end = ended(**changes)
+    told = {**(end.data or {}), "job": {"id": 352, "name": name, "type": "task", "task": name}, "outcome": outcome}
+    return msgspec.structs.replace(end, data=told)
+
+
+def test_tasks_and_plans_are_counted_by_name_from_their_first_state_on(stage: Stage) -> None:
+    plan = {"plan": msgspec.Raw(b'{"id":9,"name":"app::deploy"}'), "state": "running"}
+    stage.watch.committed(JOBS_STREAM, batch(of_task("package", None)), 0.02)
+    stage.watch.committed(PLANS_STREAM, batch(record("plan.state.changed.v1", plan, channel=PLANS)), 0.02)
+    for outcome in catalogue.OUTCOMES:
+        assert stage.value("pe_task_outcomes_total", "prod", "package", outcome) == 0
+    for outcome in catalogue.PLAN_OUTCOMES:
+        assert stage.value("pe_plan_outcomes_total", "prod", "app::deploy", outcome) == 0
+    done = record("plan.state.changed.v1", plan | {"outcome": "failure"}, channel=PLANS)
+    stage.watch.committed(PLANS_STREAM, batch(done, msgspec.structs.replace(done, replay=True)), 0.02)
+    stage.watch.committed(JOBS_STREAM, batch(of_task("package", "failure"), of_task("package", replay=True)), 0.02)
+    assert stage.value("pe_task_outcomes_total", "prod", "package", "failure") == 1
+    assert stage.value("pe_task_outcomes_total", "prod", "package", "success") == 0
+    assert stage.value("pe_plan_outcomes_total", "prod", "app::deploy", "failure") == 1
+    assert stage.value("pe_plans_finished_total", "prod", "failure") == 1
+
+
+def test_names_have_a_budget_and_those_let_in_stay_in(stage: Stage) -> None:
+    stage.watch.committed(JOBS_STREAM, batch(*(of_task(f"t{n}") for n in range(130))), 0.02)
+    stage.watch.committed(JOBS_STREAM, batch(of_task("t0"), of_task("t129")), 0.02)
+    assert stage.value("pe_task_outcomes_total", "prod", "t0", "success") == 2
+    assert stage.value("pe_task_outcomes_total", "prod", "other", "success") == 31
+    assert stage.value("orchbridge_series_overflow_total", "prod", "task") == 31
+    small = Stage(name_series=2)
+    small.watch.committed(JOBS_STREAM, batch(*(of_task(f"t{n}") for n in range(5))), 0.02)
+    assert small.value("pe_task_outcomes_total", "prod", "other", "success") == 3
+
+
+def test_types_and_environments_share_a_budget(stage: Stage) -> None:
+    ends = [ended(type_=type_, environment=f"e{n}") for n in range(200) for type_ in catalogue.JOB_TYPES]
+    stage.watch.committed(JOBS_STREAM, batch(*ends, *(ended(type_=f"new{n}") for n in range(50))), 0.02)
+    series = stage.metrics.text("")[0].decode().count("\npe_jobs_finished_total{")
+    assert series <= 3 * (100 + 3 * len(catalogue.JOB_TYPES) + 6)
+    for type_ in catalogue.JOB_TYPES:
+        known = sum(stage.value("pe_jobs_finished_total", "prod", type_, f"e{n}", "success") or 0 for n in range(200))
+        assert known + (stage.value("pe_jobs_finished_total", "prod", type_, "other", "success") or 0) == 200
+
+
+def test_brokers_have_a_budget_and_one_without_nodes_stays_as_zero(stage: Stage) -> None:
+    many = {f"pcp://b{n:02}/server": 100 - n for n in range(60)}
+    stage.carry(NODES_STREAM, StreamView(nodes_by_broker=many | {"": 7}, flapping=3))
+    assert stage.value("pe_broker_nodes", "prod", "pcp://b49/server") == 51
+    assert stage.value("pe_broker_nodes", "prod", "pcp://b50/server") is None
+    assert stage.value("pe_broker_nodes", "prod", "other") == sum(100 - n for n in range(50, 60))
+    assert stage.value("pe_broker_nodes", "prod", "none") == 7
+    assert stage.value("pe_nodes_flapping", "prod") == 3
+    stage.carry(NODES_STREAM, StreamView(nodes_by_broker={"pcp://b01/server": 5}))
+    assert stage.value("pe_broker_nodes", "prod", "pcp://b00/server") == 0
+    assert stage.value("pe_broker_nodes", "prod", "pcp://b01/server") == 5
+    stage.watch.revoked(NODES_STREAM, "another worker joined")
+    for name in ("pe_broker_nodes{", "pe_nodes_flapping{", "pe_node_connected{"):
+        assert name not in stage.metrics.text("")[0].decode()
+
+
+def test_nodes_by_name_go_when_they_are_gone(stage: Stage) -> None:
+    stage.carry(NODES_STREAM, StreamView(tracked=10, named=(("a.test", True), ("b.test", False))))
+    assert stage.value("pe_node_connected", "prod", "a.test") == 1
+    assert stage.value("pe_node_connected", "prod", "b.test") == 0
+    assert stage.value("orchbridge_series_overflow_total", "prod", "certname") == 8
+    stage.carry(NODES_STREAM, StreamView(tracked=5, named=(("b.test", True),)))
+    assert stage.value("pe_node_connected", "prod", "a.test") is None
+    assert stage.value("pe_node_connected", "prod", "b.test") == 1
+    assert stage.value("orchbridge_series_overflow_total", "prod", "certname") == 8, "a counter never goes back"
+
+
+def test_when_secrets_end_is_told_where_it_is_known(stage: Stage) -> None:
+    stage.carry(JOBS_STREAM)
+    stage.carry(StreamId("lab", "jobs"))
+    for name, at in {"token": START + 86_400, "certificate": START + 99}.items():
+        assert stage.value(f"orchbridge_{name}_expiry_timestamp_seconds", "prod") == at
+        assert stage.value(f"orchbridge_{name}_expiry_timestamp_seconds", "lab") is None
+    stage.watch.revoked(JOBS_STREAM, "another worker joined")
+    assert stage.value("orchbridge_token_expiry_timestamp_seconds", "prod") is None
+
+
+def test_answers_are_counted_by_what_they_hold(stage: Stage) -> None:
+    stage.watch.read(JOBS_STREAM, 500)
+    stage.watch.read(JOBS_STREAM, 1)
+    assert stage.value("orchbridge_records_read_total", "prod", "jobs") == 501
+
+
+def test_a_state_is_looked_at_once(stage: Stage) -> None:
+    """A scrape must not sort ten thousand jobs that are as they were."""
+    looks = []
+    stage.watch._view = lambda _, state: looks.append(state) or StreamView(tracked=state)
+    stage.watch.claimed(JOBS_STREAM, 1)
+    stage.watch.lapped(JOBS_STREAM, batch(state=2), START)
+    for _ in range(5):
+        assert stage.value("orchbridge_jobs_tracked", "prod", "jobs") == 2
+    assert looks == [1, 2]
+    stage.watch.lapped(JOBS_STREAM, batch(state=3), START)
+    assert stage.value("orchbridge_jobs_tracked", "prod", "jobs") == 3
 
 
 def test_replays_are_records_but_no_facts(stage: Stage) -> None:

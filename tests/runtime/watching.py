@@ -35,6 +35,9 @@ class Watching:
         self.states[stream.kind] = state
         self._tell("claimed", stream, state)
 
+    def read(self, stream: StreamId, items: int) -> None:
+        pass
+
     def lapped(self, stream: StreamId, batch: Batch, now: float) -> None:
         self.states[stream.kind] = batch.state
 

@@ -85,6 +85,7 @@ class Listening:
     def __init__(self, watch: Watch, tally: Tally, settled: Callable[[], None]) -> None:
         self._watch, self._tally, self._settled = watch, tally, settled
         self.shared, self.assigned, self.claimed = watch.shared, watch.assigned, watch.claimed
+        self.read = watch.read
         self.stumbled, self.troubled = watch.stumbled, watch.troubled
         self.parked, self.resumed = watch.parked, watch.resumed
         self.released, self.revoked = watch.released, watch.revoked

@@ -10,6 +10,7 @@ from orchbridge.core import times
 
 DAY_S = 86_400.0
 FLAPS_MAX = 50
+FLAPPING_LOSSES, FLAPPING_S = 3, 3_600.0
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
@@ -72,6 +73,11 @@ def from_document(data: bytes, brokers: dict[str, str]) -> Node:
         found.connected, broker, found.connected_at, changed, found.revision, found.session_returns, flaps,
         found.newest_session,
     )  # fmt: skip
+
+
+def flaps_until(node: Node) -> float | None:
+    """Return until when (Unix seconds) a node counts as flapping, None where it was not lost often enough."""
+    return node.flaps[-FLAPPING_LOSSES] + FLAPPING_S if len(node.flaps) >= FLAPPING_LOSSES else None
 
 
 def recent_flaps(node: Node, now: float) -> tuple[float, ...]:

@@ -7,7 +7,6 @@ missing twice, and an answer that could be a broker's hiccup means nothing by it
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -18,7 +17,7 @@ from orchbridge.core.errors import Corrupt
 from orchbridge.core.facts import Connection, Odd
 from orchbridge.core.head import Head
 from orchbridge.core.inventory.node import Node, from_document
-from orchbridge.core.inventory.work import InventoryState, Work, replace
+from orchbridge.core.inventory.work import InventoryState, Work, replace, summed
 from orchbridge.core.pace import backoff
 from orchbridge.core.ports import Recalled, StreamId
 from orchbridge.core.questions import (
@@ -72,10 +71,7 @@ class InventoryRecall:
         head = Head(url=settings.url, keys=settings.keys)
         if self._head is not None:
             head = heads.decode(settings.name, self._head, url=settings.url, keys=settings.keys, adopt=settings.adopt)
-        brokers = Counter(node.broker or "" for node in self._nodes.values() if node.connected)
-        return InventoryState(
-            replace(head, owner=self._owner), nodes=self._nodes, connected=brokers.total(), brokers=brokers
-        )
+        return summed(InventoryState(replace(head, owner=self._owner), nodes=self._nodes), settings.node_series)
 
 
 class InventoryStream:
@@ -166,6 +162,8 @@ class InventoryStream:
             nodes_connected=state.connected,
             nodes_disconnected=count - state.connected,
             nodes_by_broker=largest(state.brokers),
+            flapping=len(state.flapping),
+            named=state.named,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +13,7 @@ from orchbridge.core import times
 from orchbridge.core.batch import BATCH_RECORDS_MAX, Batch
 from orchbridge.core.facts import Connection, Odd
 from orchbridge.core.head import Head
-from orchbridge.core.inventory.node import Node, recent_flaps
+from orchbridge.core.inventory.node import Node, flaps_until, recent_flaps
 from orchbridge.core.normalize import nodes as records
 from orchbridge.core.normalize.quarantine import list_asides
 from orchbridge.core.questions import Reply, Trouble
@@ -25,7 +26,8 @@ replace = msgspec.structs.replace
 class InventoryState(msgspec.Struct, frozen=True):
     """An inventory stream between two folds; `nodes` is never changed in place.
 
-    brokers    connected nodes by broker, "" where it is not told
+    brokers    connected nodes by broker, "" where PE names none; flapping: certname -> until when it counts as such
+    named      of the first `node_series` nodes by name whether they are connected
     doubts     certname -> polls in a row that confirmed it as gone, in halves: a silent one counts half
     unsure     certnames missing from the newest list, to be asked about by name
     guarded    the newest list was empty: nothing is believed before the broker is known to be well
@@ -38,6 +40,8 @@ class InventoryState(msgspec.Struct, frozen=True):
     nodes: Mapping[str, Node] = {}
     connected: int = 0
     brokers: Mapping[str, int] = {}
+    flapping: Mapping[str, float] = {}
+    named: tuple[tuple[str, bool], ...] = ()
     doubts: Mapping[str, int] = {}
     unsure: tuple[str, ...] = ()
     guarded: bool = False
@@ -58,6 +62,7 @@ class Work:
         self.troubles: list[tuple[str, Trouble]] = []
         self._nodes: dict[str, Node] | None = None
         self._brokers = Counter[str]()
+        self._flapping: dict[str, float] | None = None
 
     @property
     def full(self) -> bool:
@@ -82,6 +87,19 @@ class Work:
             epoch = self.state.head.epoch_name
             self.records.append(records.node_document(self.settings.origin, epoch, name, node, self.observed, self.now))
         self.state = replace(self.state, connected=count)
+        self._flap(name, node)
+
+    def _flap(self, name: str, node: Node | None) -> None:
+        """Note until when the node counts as flapping, so that nobody has to look at all of them to count those."""
+        until = None if node is None else flaps_until(node)
+        known = self.state.flapping if self._flapping is None else self._flapping
+        if until is None and name not in known:
+            return
+        self._flapping = dict(known) if self._flapping is None else self._flapping
+        if until is None:
+            del self._flapping[name]
+        else:
+            self._flapping[name] = until
 
     def set_aside(self, odds: Sequence[Odd]) -> None:
         """Quarantine rows that are none, once; a node whose row it was is asked about by name."""
@@ -155,11 +173,30 @@ class Work:
         """Return the batch; the head travels with it when it changed."""
         state, documents = self.state, dict[str, bytes | None]()
         if self._nodes is not None:
-            state = replace(state, nodes=self._nodes, brokers=dict(+self._brokers))
+            named = by_name(self._nodes, self.settings.node_series)
+            state = replace(state, nodes=self._nodes, brokers=dict(+self._brokers), named=named)
+        flapping = state.flapping if self._flapping is None else self._flapping
+        if self._flapping is not None or any(until <= self.now for until in flapping.values()):
+            still = {name: until for name, until in flapping.items() if until > self.now}
+            state = replace(state, flapping=still)
         if state.dirty and (state.listed_at or self.records):
             documents[self.settings.name] = heads.encode(state.head)
             state = replace(state, dirty=False)
         return Batch(tuple(self.records), documents, state, tuple(self.left), tuple(self.troubles))
+
+
+def summed(state: InventoryState, node_series: int) -> InventoryState:
+    """Return the state with everything that is counted along counted anew from its nodes."""
+    brokers = Counter(node.broker or "" for node in state.nodes.values() if node.connected)
+    untils = ((name, flaps_until(node)) for name, node in state.nodes.items())
+    flapping = {name: until for name, until in untils if until is not None}
+    named = by_name(state.nodes, node_series)
+    return replace(state, connected=brokers.total(), brokers=brokers, flapping=flapping, named=named)
+
+
+def by_name(nodes: Mapping[str, Node], most: int) -> tuple[tuple[str, bool], ...]:
+    """Return whether they are connected of the first nodes by name."""
+    return tuple((name, nodes[name].connected) for name in heapq.nsmallest(most, nodes)) if most else ()
 
 
 def _told_apart(before: Node, since: str | None) -> tuple[int, str | None]:

@@ -99,6 +99,7 @@ class JobStream:
             position=walk.head.high,
             source_position=max(walk.newest, walk.head.high),
             tracked=len(tracks),
+            behind=sum(track.open and track.moved for track in tracks.values()) + len(walk.todo),
             gaps=len(walk.gaps),
             epoch=walk.head.epoch_name,
             jobs_by_state=dict(Counter(track.job.state for track in running if track.job is not None)),

@@ -139,6 +139,7 @@ class PlanStream:
             position=walk.head.high,
             source_position=max(walk.newest, walk.head.high),
             tracked=len(tracks),
+            behind=sum(track.open and track.moved for track in tracks.values()) + len(walk.todo),
             gaps=len(walk.gaps),
             epoch=walk.head.epoch_name,
             jobs_by_state=dict(Counter(plan.state for plan in running)),

@@ -68,6 +68,11 @@ class Track(msgspec.Struct, frozen=True):
         """Whether it may still have more to say than late events."""
         return not self.memo.closed_at
 
+    @property
+    def moved(self) -> bool:
+        """Whether there are events, as far as is known, that were not delivered yet."""
+        return not self.reading.whole or self.reading.resume is not None or bool(self.held)
+
 
 def needs_whole(event: PlanEvent) -> bool:
     """Whether the list may have cut this event's text."""
