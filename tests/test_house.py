@@ -24,7 +24,8 @@ ROOMS = {
     "orchestrator": ALL_STDLIB | {".core", "httpx", "msgspec"},
     "sinks": ALL_STDLIB | {".core", "aiokafka", "msgspec"},
     "runtime": ALL_STDLIB | {".core", "msgspec"},
-    "ops": ALL_STDLIB | {".core", "msgspec", "prometheus_client", "rich", "starlette", "structlog", "uvicorn"},
+    "ops": ALL_STDLIB
+    | {".core", "markdown_it", "msgspec", "prometheus_client", "rich", "starlette", "structlog", "uvicorn"},
     "sim": ALL_STDLIB | {".core", "cryptography", "msgspec", "starlette", "uvicorn"},
     "config": ALL_STDLIB | {".core", "pydantic", "pydantic_core", "pydantic_settings"},
 }

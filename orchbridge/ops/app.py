@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -17,6 +18,7 @@ from orchbridge.ops.grouped import grouped, told
 from orchbridge.ops.keys import Keys
 from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.page import POLICY, page
+from orchbridge.ops.runbooks import Runbooks, runbooks
 from orchbridge.ops.status import Status, ready
 
 SECURITY = {
@@ -38,10 +40,12 @@ def application(
     *,
     keys: Keys = NOTHING,
     certificate: bool = False,
+    books: Runbooks | None = None,
 ) -> ASGIApp:
     """Return the ASGI app; `status` gives the picture of the moment, `alarms` what of this process hangs.
 
-    With `keys`, or where a client `certificate` is demanded, whoever lacks them learns only whether we are well.
+    `books` are the runbooks, by default those that came with the installation. With `keys`, or where a client
+    `certificate` is demanded, whoever lacks them learns only whether we are well.
     """
 
     def get_metrics(request: Request) -> Response:
@@ -67,29 +71,40 @@ def application(
         return PlainTextResponse("".join(f"{reason}\n" for reason in reasons) or "ready\n", code)
 
     def get_status(_: Request) -> Response:
-        now = status()
-        reasons = ready(now, now.now)
-        body = msgspec.to_builtins(now)
-        for source, shown in zip(now.sources, body["sources"], strict=True):
-            for stream, row in zip(source.streams, shown["streams"], strict=True):
-                row["lag_s"] = stream.lapsed_s(now.now)
-                row["role"] = stream.role
-        errors = grouped(failed for source in now.sources for failed in source.failures)
-        return _json({"ready": not reasons, "reasons": reasons, "alarms": alarms(), **body, "errors": told(errors)})
+        return _json(_picture(status(), alarms()))
 
     def get_page(_: Request) -> Response:
         now = status()
         return HTMLResponse(page(now, (*alarms(), *ready(now, now.now))))
 
+    def get_runbook(request: Request) -> Response:
+        found = shelf.page(request.path_params.get("name", "").removesuffix(".md"))
+        return PlainTextResponse("there is no such runbook\n", 404) if found is None else HTMLResponse(found)
+
+    shelf = books if books is not None else runbooks()
     routes = {
         "/": get_page,
         "/metrics": get_metrics,
         "/healthz": get_healthz,
         "/readyz": get_readyz,
         "/status.json": get_status,
+        "/runbooks/": get_runbook,
+        "/runbooks/{name}": get_runbook,
     }
     app = Starlette(routes=[Route(path, _on_the_loop(answer)) for path, answer in routes.items()])
     return _Secured(Door(app, keys, certificate=certificate) if keys or certificate else app)
+
+
+def _picture(now: Status, alarms: tuple[str, ...]) -> dict[str, Any]:
+    """Return everything the page tells, for programs (docs/status.md)."""
+    reasons = ready(now, now.now)
+    body = msgspec.to_builtins(now)
+    for source, shown in zip(now.sources, body["sources"], strict=True):
+        for stream, row in zip(source.streams, shown["streams"], strict=True):
+            row["lag_s"] = stream.lapsed_s(now.now)
+            row["role"] = stream.role
+    errors = grouped(failed for source in now.sources for failed in source.failures)
+    return {"ready": not reasons, "reasons": reasons, "alarms": alarms, **body, "errors": told(errors)}
 
 
 def _on_the_loop(answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
