@@ -19,7 +19,7 @@ from orchbridge.cli.exits import CHECK_FAILED, CONFIGURATION, DONE
 from orchbridge.config import Settings, load, missing_files
 from orchbridge.core.errors import ConfigError, OrchbridgeError
 from orchbridge.core.ports import Finding
-from orchbridge.orchestrator.probe import probe
+from orchbridge.orchestrator.doctor import Reading, probe
 
 SINK_LIMIT_S = 60.0
 MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "failed": ("FAILED", "bold red")}
@@ -57,7 +57,7 @@ async def _elsewhere(settings: Settings) -> list[Finding]:
 async def _source(settings: Settings, at: int) -> Iterable[Finding]:
     source = settings.sources[at]
     try:
-        return await probe(wiring.access_of(source))
+        return await probe(wiring.access_of(source), Reading(source.streams, source.poll_interval_s))
     except OrchbridgeError as error:
         return [Finding(f"source {source.name}", "failed", str(error), error.hint)]
 
