@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from orchbridge.core.questions import Inventory, Page, Reply
 from orchbridge.ops.catalogue import CATALOGUE
 from orchbridge.ops.failures import RECENT_MAX
+from tests.debian import program
 from tests.ops.large import BROKERS, JOBS, NODES, Large
 from tests.ops.stage import START
 
@@ -31,6 +33,16 @@ def large() -> Iterator[Large]:
     yield site
     del site
     gc.collect()
+
+
+def test_prometheus_has_nothing_to_say_against_it(large: Large, needs: Callable[..., None]) -> None:
+    """Its own linter: names, units, help, types."""
+    needs("prometheus")
+    text = large.metrics.text("text/plain")[0]
+    said = subprocess.run(
+        [program("promtool"), "check", "metrics"], input=text, capture_output=True, check=False, timeout=30
+    )
+    assert (said.returncode, said.stdout + said.stderr) == (0, b"")
 
 
 def test_series_stay_few(large: Large) -> None:
