@@ -18,10 +18,13 @@ from deploy.grafana.boards.parts import (
     STATES,
     STATUS_PAGE,
     WARN,
+    born_in_range,
+    buckets,
     in_range,
     once,
     per_minute,
     percentile,
+    percentile_in_range,
     pick,
     runbook,
 )  # fmt: skip
@@ -38,7 +41,7 @@ def _matrix(title: str, label: str, head: str, counter: str, description: str) -
         title=title,
         description=description,
         unit="none",
-        queries=(Query(in_range(counter, label, "outcome") + " > 0", now=True, shown="table"),),
+        queries=(Query(born_in_range(counter, label, "outcome") + " > 0", now=True, shown="table"),),
         matrix=Matrix(label, "outcome"),
         columns=(
             Column(f"{label}\\outcome", head),
@@ -213,7 +216,6 @@ def _percentiles(what: str, title: str, description: str, limits: tuple[Limit, .
 
 
 def _heat(what: str, title: str, description: str) -> Panel:
-    name, _, rest = what.partition("{")
     return Panel(
         kind="heatmap",
         title=title,
@@ -221,7 +223,7 @@ def _heat(what: str, title: str, description: str) -> Panel:
         unit="s",
         queries=(
             Query(
-                f"sum by (le) (increase({name}_bucket{{{rest}[$__rate_interval]))",
+                f"sum by (le) (increase({buckets(what)}[$__rate_interval]))",
                 "{{le}}",
                 shown="heatmap",
                 exemplars=True,
@@ -266,7 +268,7 @@ _TIMES = (
             "histogram's buckets."
         ),
         unit="s",
-        queries=(Query(percentile(0.95, DURATION, "type", window="$__range") + " >= 0", "{{type}}", now=True),),
+        queries=(Query(percentile_in_range(0.95, DURATION, "type") + " >= 0", "{{type}}", now=True),),
         below="#0072B2",
         least=0,
         nothing="no job ended",
@@ -278,7 +280,7 @@ _TIMES = (
         title="Wait of 95 in 100 jobs, by type",
         description="Over the whole time range: 95 of 100 jobs of this type waited no longer before they ran.",
         unit="s",
-        queries=(Query(percentile(0.95, QUEUE, "type", window="$__range") + " >= 0", "{{type}}", now=True),),
+        queries=(Query(percentile_in_range(0.95, QUEUE, "type") + " >= 0", "{{type}}", now=True),),
         below="#0072B2",
         least=0,
         nothing="no job ended",

@@ -17,7 +17,7 @@ from deploy.grafana.boards.parts import (
     SOURCE,
     STATUS_PAGE,
     WARN,
-    in_range,
+    born_in_range,
     once,
     per_minute,
     pick,
@@ -27,7 +27,8 @@ from deploy.grafana.boards.parts import (
 ENDED = pick("pe_jobs_finished_total", OF_SOURCE, 'environment=~"$environment"')
 FAILED = pick("pe_jobs_finished_total", OF_SOURCE, 'environment=~"$environment"', 'outcome="failure"')
 FAILED_NODES = pick("pe_failed_job_nodes", OF_SOURCE, 'environment=~"$environment"')
-FIRING = pick("ALERTS", 'alertstate="firing"', 'alertname=~"Puppet.*|Orchbridge.*"')
+# Some alerts are about no source.
+FIRING = pick("ALERTS", 'alertstate="firing"', 'alertname=~"Puppet.*|Orchbridge.*"', 'source=~"$source|"')
 NODES = pick("pe_nodes", OF_SOURCE)
 UNREACHABLE = pick("pe_nodes", OF_SOURCE, 'connected="false"')
 REACHABLE = pick("pe_nodes", OF_SOURCE, 'connected="true"')
@@ -60,7 +61,7 @@ _NOW = (
             "Jobs that ended in failure within the last 15 minutes, whatever the time range. Stopped ones do not count."
         ),
         unit="none",
-        queries=(Query(f"round(sum(increase({FAILED}[15m])))", now=True),),
+        queries=(Query(born_in_range(FAILED, window="15m"), now=True),),
         below=GOOD,
         limits=ANY,
         nothing="no bridge",
@@ -201,7 +202,7 @@ _NOW = (
         title="Jobs that failed",
         description="Jobs of the time range that ended in failure.",
         unit="none",
-        queries=(Query(f"{in_range(FAILED)}", now=True),),
+        queries=(Query(born_in_range(FAILED), now=True),),
         below=GOOD,
         limits=(Limit(1, WARN),),
         nothing="no bridge",
@@ -214,7 +215,7 @@ _NOW = (
         title="Share that failed",
         description="Failed jobs of the time range by all jobs that ended in it, stopped ones included.",
         unit="percentunit",
-        queries=(Query(f"sum(increase({FAILED}[$__range])) / (sum(increase({ENDED}[$__range])) > 0)", now=True),),
+        queries=(Query(f"{born_in_range(FAILED)} / ({born_in_range(ENDED)} > 0)", now=True),),
         below=GOOD,
         limits=(Limit(0.05, WARN), Limit(0.25, BAD)),
         nothing="no job ended",

@@ -63,11 +63,21 @@ def runbook(alert: str) -> Link:
 
 
 def in_range(counter: str, *by: str) -> str:
-    """Return how often something happened in the time range, as a whole number.
+    """Return how often something happened in the time range, as a whole number; its series were there before.
 
     `increase` stretches what it saw to the range's ends; the rounding takes that away again.
     """
     return f"round(sum{_by(by)}(increase({counter}[$__range])))"
+
+
+def born_in_range(counter: str, *by: str, window: str = "$__range") -> str:
+    """Return the same for a counter whose series appear with the first job, task or environment they count.
+
+    `increase` knows nothing of what was counted before a series was first scraped, so the one run of a short task would
+    be missing. A series that was not there in the 10 minutes before the range has counted all it holds within it.
+    """
+    before = f"last_over_time({counter}[10m] offset {window})"
+    return f"round(sum{_by(by)}(({counter} unless {before}) or increase({counter}[{window}])))"
 
 
 def per_minute(counter: str, *by: str) -> str:
@@ -80,10 +90,20 @@ def per_second(counter: str, *by: str) -> str:
     return f"sum{_by(by)}(rate({counter}[$__rate_interval]))"
 
 
-def percentile(share: float, histogram: str, *by: str, window: str = "$__rate_interval") -> str:
-    """Return a percentile of a histogram's observations; `histogram` is written without `_bucket`."""
+def percentile(share: float, histogram: str, *by: str) -> str:
+    """Return a percentile of a histogram's observations over time; `histogram` is written without `_bucket`."""
+    return f"histogram_quantile({share}, sum{_by(('le', *by))}(rate({buckets(histogram)}[$__rate_interval])))"
+
+
+def percentile_in_range(share: float, histogram: str, *by: str) -> str:
+    """Return a percentile of what was observed in the time range; see `born_in_range`."""
+    return f"histogram_quantile({share}, {born_in_range(buckets(histogram), 'le', *by)})"
+
+
+def buckets(histogram: str) -> str:
+    """Return the buckets' series of a histogram that is written without `_bucket`."""
     name, brace, rest = histogram.partition("{")
-    return f"histogram_quantile({share}, sum{_by(('le', *by))}(rate({name}_bucket{brace}{rest}[{window}])))"
+    return f"{name}_bucket{brace}{rest}"
 
 
 def once(gauge: str, *by: str) -> str:
