@@ -200,6 +200,6 @@ async def test_check_of_the_simulator_finds_nothing_wrong(tmp_path: Path) -> Non
     token_file = tmp_path / "token"
     token_file.write_text(TOKEN)
     token_file.chmod(0o600)
-    async with served(World("quiet"), token=TOKEN, tls=tls) as url:
-        findings = await probe(Access("pe", url, ca_file=tls.ca, token_file=token_file))
+    async with served(World("quiet", knobs=Knobs(token_life="endless")), token=TOKEN, tls=tls) as url:
+        findings = await probe(Access("pe", url, ca_file=tls.ca, token_file=token_file, rbac_url=url))
     assert [finding for finding in findings if finding.level != "ok" and "clock" not in finding.subject] == []

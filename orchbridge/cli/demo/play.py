@@ -109,6 +109,7 @@ def _settings(options: DemoOptions, url: str, ca_file: Path, token: str) -> Sett
     source = {
         "name": SOURCE,
         "url": url,
+        "rbac_url": url,
         "ca_file": ca_file,
         "token": token,
         "start": "earliest",
