@@ -8,7 +8,7 @@ from orchbridge.ops.page.parts import OVER, WAITING, bar, job_link, legend, more
 from orchbridge.ops.page.words import many, since
 from orchbridge.ops.status import Status
 
-JOBS_MAX, PLANS_MAX = 25, 10
+SHOWN, FOLDED = 12, 40
 DESCRIPTION_MAX = 160
 
 _Place = tuple[str, RecentJob]  # the source's name, "" where there is only one
@@ -18,9 +18,9 @@ def flight(status: Status) -> Html:
     """Return what runs at all sources."""
     jobs, total_jobs = _running(status, "jobs")
     plans, total_plans = _running(status, "plans")
-    inner: list[Child] = [el("h3", "Jobs"), _list(jobs[:JOBS_MAX], total_jobs, "job", status.now)]
+    inner: list[Child] = [el("h3", "Jobs"), _list(jobs, total_jobs, "job", status.now)]
     if total_plans:
-        inner += [el("h3", "Plans"), _list(plans[:PLANS_MAX], total_plans, "plan", status.now)]
+        inner += [el("h3", "Plans"), _list(plans, total_plans, "plan", status.now)]
     note = "oldest first" if total_jobs > 1 else ""
     return section("flight", "In flight", *inner, note=note)
 
@@ -41,8 +41,13 @@ def _running(status: Status, kind: str) -> tuple[list[_Place], int]:
 def _list(places: list[_Place], total: int, noun: str, now: float) -> Html:
     if not places:
         return el("p", "None." if not total else f"{many(total, noun)}, not looked at yet.", class_="soft")
-    items = [_job(source, job, now) for source, job in places]
-    return el("div", el("ol", items, class_="jobs"), more(len(places), total, noun))
+    items = [_job(source, job, now) for source, job in places[: SHOWN + FOLDED]]
+    shown = el("ol", items[:SHOWN], class_="jobs")
+    if len(items) == SHOWN or total <= SHOWN:
+        return el("div", shown, more(SHOWN, total, noun))
+    summary = el("summary", f"and {many(total - SHOWN, f'more {noun}')}")
+    rest = el("ol", items[SHOWN:], class_="jobs")
+    return el("div", shown, el("details", summary, rest, more(len(items), total, noun), id=f"more-{noun}s"))
 
 
 def _job(source: str, job: RecentJob, now: float) -> Html:

@@ -88,8 +88,8 @@ forced-color-adjust:none}}
 .bar svg{{display:block;width:100%;height:100%}}
 {"".join(f".s-{name}{{fill:var(--{of});background:var(--{of})}}" for name, of in _PARTS.items())}
 .dot{{forced-color-adjust:none}}
-.jobs>li{{padding:.55rem 0;border-bottom:1px solid var(--line)}}.jobs>li:last-child{{border-bottom:0}}
-.jobs>li:first-child{{padding-top:0}}
+.jobs{{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,27rem),1fr));gap:0 2.5rem}}
+.jobs>li{{padding:.5rem 0 .55rem;border-top:1px solid var(--line);min-width:0}}
 .head{{display:flex;flex-wrap:wrap;gap:0 .6rem;align-items:baseline}}.when{{margin-left:auto;white-space:nowrap;
 font-variant-numeric:tabular-nums}}
 .description{{margin:.05rem 0;font-size:.92rem}}
@@ -115,9 +115,9 @@ table:not(.prose table){{display:block}}tbody:not(.prose *),tr:not(.prose *){{di
 thead:not(.prose *){{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}}
 tr:not(.prose *){{padding:.45rem 0;border-bottom:1px solid var(--line)}}
 tbody tr:last-child{{border-bottom:0}}tr:has(+.wide){{border-bottom:0;padding-bottom:0}}
-tr:not(.prose *)>*{{display:flex;gap:1rem;justify-content:space-between;padding:.1rem 0;border:0;text-align:right}}
-tbody th:not(.prose *){{text-align:left}}.wide>*,.wide p{{text-align:left;width:100%}}
-td[data-name]::before{{content:attr(data-name);color:var(--soft);text-align:left;flex:none}}
+tbody tr:not(.prose *){{display:flex;flex-wrap:wrap;gap:.05rem 1.1rem}}
+tr:not(.prose *)>*{{padding:0;border:0}}tbody th:not(.prose *),.wide>*{{flex-basis:100%}}
+td[data-name]::before{{content:attr(data-name) " ";color:var(--soft)}}
 summary{{flex-wrap:wrap;gap:0 .6rem}}.size{{min-width:0}}.what{{flex-basis:100%}}
 details>:not(summary){{margin-left:0}}details table{{width:100%}}
 }}
