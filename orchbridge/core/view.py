@@ -34,6 +34,7 @@ class RecentJob(msgspec.Struct, frozen=True):
     complete: bool | None = None
     url: str | None = None
     type: str | None = None
+    task: str | None = None
     description: str | None = None
     targets: int | None = None
 

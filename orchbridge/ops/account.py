@@ -10,6 +10,7 @@ import msgspec
 
 from orchbridge.core import times
 from orchbridge.core.records import COMPACTED, HEARTBEAT, QUARANTINE, Record
+from orchbridge.core.view import RecentJob
 from orchbridge.ops.bounds import Bounds
 from orchbridge.ops.catalogue import OUTCOMES, PLAN_OUTCOMES
 from orchbridge.ops.metrics import Metrics, Seen
@@ -103,40 +104,55 @@ class Account:
         """Count a failed answer."""
         self._metrics.add("orchbridge_troubles_total", *where, self._bounds(where.source, "kind", kind))
 
+    def opened(self, source: str, job: RecentJob) -> None:
+        """Export the counters of a job or plan that runs, though its states were another worker's to tell so far."""
+        if job.kind == "plan":
+            self._plan(source, job.name, None)
+        else:
+            self._job(source, About(job.id, job.name, job.type, job.environment, job.task), None, None)
+
     def _job_state(self, where: Where, data: Mapping[str, Any], now: float) -> None:
         """Count a job's end; from its first state on its series are there, so that the end is seen as a change."""
-        metrics, bounds, source = self._metrics, self._bounds, where.source
-        job = about(data)
-        type_ = bounds(source, "type", job.type)
-        environment = bounds.environment(source, type_, job.environment)
-        task = bounds(source, "task", job.task) if job.task else None
-        outcome, seen = data.get("outcome"), _seen(job, now)
-        for each in OUTCOMES:
-            ended = each == outcome
-            metrics.add("pe_jobs_finished_total", source, type_, environment, each, by=ended, seen=seen)
-            if task is not None:
-                metrics.add("pe_task_outcomes_total", source, task, each, by=ended)
+        metrics, source, job, outcome = self._metrics, where.source, about(data), data.get("outcome")
+        seen = _seen(job, now)
+        type_ = self._job(source, job, outcome, seen)
         for name, key in (("pe_job_duration_seconds", "duration_s"), ("pe_job_queue_seconds", "queue_s")):
             seconds = data.get(key)
-            told = outcome is not None and isinstance(seconds, int | float)
-            value = max(0.0, seconds) if told and seconds is not None else 0.0
-            metrics.observe(name, source, type_, value=value, times=int(told), seen=seen)
+            if outcome is not None and isinstance(seconds, int | float):
+                metrics.observe(name, source, type_, value=max(0.0, seconds), seen=seen)
         finished = times.seconds(data.get("finished_at")) if outcome == "success" else None
         if finished is not None:
             name = "pe_job_last_success_timestamp_seconds"
             newest = max(finished, metrics.value(name, source, type_) or 0.0)
             metrics.set(name, source, type_, to=newest)
 
+    def _job(self, source: str, job: About, outcome: object, seen: Seen | None) -> str:
+        """Count an outcome, None for none yet; return the job's type as a label."""
+        metrics, bounds, counts = self._metrics, self._bounds, outcome is not None
+        type_ = bounds(source, "type", job.type, counts=counts)
+        environment = bounds.environment(source, type_, job.environment, counts=counts)
+        task = bounds(source, "task", job.task, counts=counts) if job.task else None
+        for each in OUTCOMES:
+            ended = each == outcome
+            metrics.add("pe_jobs_finished_total", source, type_, environment, each, by=ended, seen=seen)
+            if task is not None:
+                metrics.add("pe_task_outcomes_total", source, task, each, by=ended)
+        for name in ("pe_job_duration_seconds", "pe_job_queue_seconds"):
+            metrics.observe(name, source, type_, value=0.0, times=0)
+        return type_
+
     def _certificate(self, where: Where, data: Mapping[str, Any], now: float) -> None:
         whole = "complete" if data.get("complete") else "incomplete"
         self._metrics.add(f"orchbridge_jobs_{whole}_total", where.source, seen=_seen(about(data), now))
 
     def _plan_state(self, where: Where, data: Mapping[str, Any], now: float) -> None:  # noqa: ARG002
-        name = self._bounds(where.source, "plan", about(data, "plan").name)
-        for outcome in PLAN_OUTCOMES:
-            ended = outcome == data.get("outcome")
-            self._metrics.add("pe_plans_finished_total", where.source, outcome, by=ended)
-            self._metrics.add("pe_plan_outcomes_total", where.source, name, outcome, by=ended)
+        self._plan(where.source, about(data, "plan").name, data.get("outcome"))
+
+    def _plan(self, source: str, name: str | None, outcome: object) -> None:
+        label = self._bounds(source, "plan", name, counts=outcome is not None)
+        for each in PLAN_OUTCOMES:
+            self._metrics.add("pe_plans_finished_total", source, each, by=each == outcome)
+            self._metrics.add("pe_plan_outcomes_total", source, label, each, by=each == outcome)
 
     def _notice(self, where: Where, data: Mapping[str, Any], now: float) -> None:  # noqa: ARG002
         kind = self._bounds(where.source, "notice", data.get("kind"))

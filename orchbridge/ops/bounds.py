@@ -30,20 +30,26 @@ class Bounds:
         self._budgets = {"task": names_max, "plan": names_max, "broker": BROKERS_MAX, "code": 40}
         self._known: dict[tuple[str, str], set[object]] = {}
 
-    def __call__(self, source: str, label: str, value: object) -> str:
-        """Return the value as a label, "other" where this label of this source has had too many, "none" for none."""
+    def __call__(self, source: str, label: str, value: object, *, counts: bool = True) -> str:
+        """Return the value as a label, "other" where this label of this source has had too many, "none" for none.
+
+        With `counts` false nothing is counted under it, so there is no overflow to tell of either.
+        """
         if not isinstance(value, str) or not value:
             return NONE
         if value in _KNOWN.get(label, ()):
             return value
-        fits = self._room(source, label, value, self._budgets.get(label, UNKNOWN_MAX))
-        return value if fits else OTHER
+        if self._room(source, label, value, self._budgets.get(label, UNKNOWN_MAX)):
+            return value
+        self._metrics.add("orchbridge_series_overflow_total", source, label, by=counts)
+        return OTHER
 
-    def environment(self, source: str, type_: str, value: object) -> str:
+    def environment(self, source: str, type_: str, value: object, *, counts: bool = True) -> str:
         """Return the environment as a label beside a job type: both together have one budget."""
         name = value if isinstance(value, str) and value else NONE
         if (type_, name) in _UP_FRONT or self._room(source, "environment", (type_, name), ENVIRONMENTS_MAX):
             return name
+        self._metrics.add("orchbridge_series_overflow_total", source, "environment", by=counts)
         return OTHER
 
     def forget(self, source: str, label: str) -> None:
@@ -58,7 +64,6 @@ class Bounds:
         if len(known) < budget and clean(text) == text:
             known.add(value)
             return True
-        self._metrics.add("orchbridge_series_overflow_total", source, label)
         return False
 
 

@@ -9,7 +9,7 @@ from orchbridge.core import times
 from orchbridge.core.view import StreamView
 from orchbridge.ops import catalogue
 from orchbridge.ops.account import Where, where
-from orchbridge.ops.bounds import Bounds, clean
+from orchbridge.ops.bounds import OTHER, Bounds, clean
 from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.status import IDLE, SourceStatus, StreamStatus
 
@@ -65,6 +65,8 @@ class Gauges:
         for metric in catalogue.CATALOGUE:
             if metric.kind == "counter" and metric.labels == ("source",):
                 add(metric.name, source, by=0)
+        for label in ("environment", "task", "plan", "broker", "certname"):
+            add("orchbridge_series_overflow_total", source, label, by=0)
         for kind in kinds:
             self._stream_zeros(source, kind)
 
@@ -140,10 +142,12 @@ class Gauges:
         """The largest come first into the budget; one that lost all its nodes stays, with 0."""
         counts: Counter[str] = Counter()
         for broker, count in sorted(brokers.items(), key=lambda item: -item[1]):
-            counts[self._bounds(source, "broker", broker)] += count
+            counts[self._bounds(source, "broker", broker, counts=False)] += count
         self._metrics.level("pe_broker_nodes", source, to=0)
         for label, count in counts.items():
             self._metrics.set("pe_broker_nodes", source, label, to=count)
+        beyond = len(brokers) - len(counts) + (OTHER in counts)
+        self._metrics.raised("orchbridge_series_overflow_total", source, "broker", to=beyond)
 
     def _named(self, source: str, view: StreamView) -> None:
         """Each node by name, where that was asked for; those beyond the limit count as overflow."""

@@ -240,6 +240,8 @@ class OpsWatch:
         status = self.status()
         for source in status.sources:
             self._gauges.source(source, status.now)
+            for job in (job for stream in source.streams for job in stream.view.running):
+                self._account.opened(source.name, job)
 
     # -- ourselves ----------------------------------------------------------------------------
 

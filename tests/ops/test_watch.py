@@ -13,7 +13,7 @@ from orchbridge.core.errors import Denied, SinkLost
 from orchbridge.core.ports import StreamId, Watch
 from orchbridge.core.questions import Trouble
 from orchbridge.core.records import JOB_STATE, NODE_STATE, NOTICES, PLANS, QUARANTINE, REACHABILITY, Record
-from orchbridge.core.view import StreamView
+from orchbridge.core.view import RecentJob, StreamView
 from orchbridge.ops import catalogue
 from tests.ops.stage import JOBS_STREAM, NODES_STREAM, PLANS_STREAM, START, Asked, Stage, batch, ended, record
 
@@ -116,6 +116,26 @@ def test_tasks_and_plans_are_counted_by_name_from_their_first_state_on(stage: St
     assert stage.value("pe_plans_finished_total", "prod", "failure") == 1
 
 
+def test_a_job_taken_over_opens_its_counters_at_zero(stage: Stage) -> None:
+    """Its first states were counted by the worker that had it; its end must be a change here all the same."""
+    job = RecentJob(352, "job", "package", "running", "dev", type="task", task="package")
+    stage.carry(JOBS_STREAM, StreamView(running=(job,)))
+    stage.carry(PLANS_STREAM, StreamView(running=(RecentJob(9, "plan", "app::deploy", "running"),)))
+    assert stage.value("pe_jobs_finished_total", "prod", "task", "dev", "failure") == 0
+    assert stage.value("pe_task_outcomes_total", "prod", "package", "failure") == 0
+    assert stage.value("pe_plan_outcomes_total", "prod", "app::deploy", "failure") == 0
+
+
+def test_only_what_is_counted_overflows() -> None:
+    small = Stage(name_series=1)
+    jobs = tuple(RecentJob(n, "job", f"t{n}", "running", "dev", type="task", task=f"t{n}") for n in range(5))
+    small.carry(JOBS_STREAM, StreamView(running=jobs))
+    for _ in range(3):
+        assert small.value("orchbridge_series_overflow_total", "prod", "task") == 0
+    small.watch.committed(JOBS_STREAM, batch(of_task("t4")), 0.02)
+    assert small.value("orchbridge_series_overflow_total", "prod", "task") == 1
+
+
 def test_names_have_a_budget_and_those_let_in_stay_in(stage: Stage) -> None:
     stage.watch.committed(JOBS_STREAM, batch(*(of_task(f"t{n}") for n in range(130))), 0.02)
     stage.watch.committed(JOBS_STREAM, batch(of_task("t0"), of_task("t129")), 0.02)
@@ -144,6 +164,7 @@ def test_brokers_have_a_budget_and_one_without_nodes_stays_as_zero(stage: Stage)
     assert stage.value("pe_broker_nodes", "prod", "pcp://b50/server") is None
     assert stage.value("pe_broker_nodes", "prod", "other") == sum(100 - n for n in range(50, 60))
     assert stage.value("pe_broker_nodes", "prod", "none") == 7
+    assert stage.value("orchbridge_series_overflow_total", "prod", "broker") == 10, "however often it is scraped"
     assert stage.value("pe_nodes_flapping", "prod") == 3
     stage.carry(NODES_STREAM, StreamView(nodes_by_broker={"pcp://b01/server": 5}))
     assert stage.value("pe_broker_nodes", "prod", "pcp://b00/server") == 0

@@ -127,6 +127,7 @@ def recent_job(track: Track, settings: StreamSettings) -> RecentJob:
         complete=track.memo.complete if track.memo.certified else None,
         url=url.replace("{job}", str(track.id)) if url else None,
         type=job.type if job is not None else None,
+        task=job.task if job is not None else None,
         description=described(track.context.about) if track.context is not None else None,
         targets=job.node_count if job is not None else None,
     )
