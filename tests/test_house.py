@@ -21,7 +21,7 @@ PURE_ROOMS = ("core", "formats")
 ROOMS = {
     "core": PURE_STDLIB | {"msgspec"},
     "formats": PURE_STDLIB | {".core", "msgspec"},
-    "orchestrator": ALL_STDLIB | {".core", "httpx", "msgspec"},
+    "orchestrator": ALL_STDLIB | {".core", "cryptography", "httpx", "msgspec"},  # cryptography: reads certificates
     "sinks": ALL_STDLIB | {".core", "aiokafka", "msgspec"},
     "runtime": ALL_STDLIB | {".core", "msgspec"},
     "ops": ALL_STDLIB

@@ -53,7 +53,7 @@ async def serving(app: ASGIApp, host: str, port: int, certificates: Certificates
     With `certificates` nothing but TLS is understood. Raise ConfigError where the address cannot be
     listened on. Connections still open at the end are given a second.
     """
-    with contextlib.closing(_listening(host, port)) as place:
+    with contextlib.closing(listening(host, port)) as place:
         config = uvicorn.Config(
             app,
             http=_Protocol,
@@ -80,7 +80,7 @@ async def serving(app: ASGIApp, host: str, port: int, certificates: Certificates
             await group.__aexit__(None, None, None)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
     """Return a socket that listens, or say which key to change."""
     where = f"{f'[{host}]' if ':' in host else host}:{port}"
     try:

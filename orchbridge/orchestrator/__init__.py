@@ -3,6 +3,5 @@
 from orchbridge.orchestrator.access import Access
 from orchbridge.orchestrator.client import Client
 from orchbridge.orchestrator.exchange import Asked
-from orchbridge.orchestrator.probe import probe
 
-__all__ = ["Access", "Asked", "Client", "probe"]
+__all__ = ["Access", "Asked", "Client"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -16,7 +15,7 @@ from orchbridge.core.questions import JobsPage, Trouble
 from orchbridge.orchestrator import fields
 from orchbridge.orchestrator.access import Access, base_url, http_client
 from orchbridge.orchestrator.failures import Denial
-from orchbridge.orchestrator.look import look
+from orchbridge.orchestrator.look import certificate_end, look
 from orchbridge.orchestrator.tokens import Token
 
 PATH = "/rbac-api/v2/auth/token/authenticate"
@@ -101,13 +100,3 @@ class CertificateLife:
         if now >= self._next:
             self._next = now + AGAIN_S
             self.ends = certificate_end(response)
-
-
-def certificate_end(response: httpx.Response) -> float | None:
-    """Return the end of the verified certificate behind an answer in Unix seconds, None without TLS."""
-    stream = response.extensions.get("network_stream")
-    secure = stream.get_extra_info("ssl_object") if stream else None
-    certificate = secure.getpeercert() if secure else None
-    if not certificate or "notAfter" not in certificate:
-        return None
-    return ssl.cert_time_to_seconds(certificate["notAfter"])

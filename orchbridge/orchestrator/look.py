@@ -19,7 +19,8 @@ from orchbridge.orchestrator.odd import understood
 from orchbridge.orchestrator.reach import transport_trouble
 from orchbridge.orchestrator.tokens import Token
 
-_BODY_BYTES_MAX = 4 * 1024 * 1024
+CERTIFICATES_MAX = 10
+_BODY_BYTES_MAX = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Look:
     told         the decoded body, {} where it is no object
     skew_s       how far the server's clock is ahead of ours, None where it told no date
     days_left    how long its certificate is still valid, None without TLS
+    chain        what the server presented, its own certificate first, DER
+    size         decoded bytes of the body
     """
 
     problem: Trouble | Denial | None
@@ -39,6 +42,8 @@ class Look:
     seconds: float
     skew_s: float | None = None
     days_left: float | None = None
+    chain: tuple[bytes, ...] = ()
+    size: int = 0
 
     @property
     def reason(self) -> str:
@@ -61,7 +66,8 @@ async def look(access: Access, token: Token, http: httpx.AsyncClient, request: h
         try:
             body = Body(response, _BODY_BYTES_MAX)
             said = b"".join([piece async for piece in body.chunks()])
-            days_left = _days_left(response)
+            ends = certificate_end(response)
+            chain = chain_of(response)
         finally:
             await response.aclose()
     except (httpx.TransportError, OSError) as error:
@@ -80,14 +86,29 @@ async def look(access: Access, token: Token, http: httpx.AsyncClient, request: h
         {} if isinstance(told, Odd) else told,
         seconds,
         (date - datetime.now(UTC)).total_seconds() if date else None,
-        days_left,
+        (ends - time.time()) / 86_400 if ends is not None else None,
+        chain,
+        len(said),
     )
 
 
-def _days_left(response: httpx.Response) -> float | None:
-    stream = response.extensions.get("network_stream")
-    secure = stream.get_extra_info("ssl_object") if stream else None
+def certificate_end(response: httpx.Response) -> float | None:
+    """Return the end of the verified certificate behind an answer in Unix seconds, None without TLS."""
+    secure = _secure(response)
     certificate = secure.getpeercert() if secure else None
     if not certificate or "notAfter" not in certificate:
         return None
-    return (ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) / 86_400
+    return ssl.cert_time_to_seconds(certificate["notAfter"])
+
+
+def chain_of(response: httpx.Response) -> tuple[bytes, ...]:
+    """Return what the server of this answer presented, its own certificate first, DER; nothing without TLS."""
+    secure = _secure(response)
+    get = getattr(getattr(secure, "_sslobj", None), "get_unverified_chain", None)  # public from Python 3.13 on
+    found = get() if get else None
+    return tuple(ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in (found or ())[:CERTIFICATES_MAX])
+
+
+def _secure(response: httpx.Response) -> Any:
+    stream = response.extensions.get("network_stream")
+    return stream.get_extra_info("ssl_object") if stream else None

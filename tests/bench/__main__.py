@@ -15,11 +15,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import catchup, quiet
+from tests.bench import catchup, quiet, scrape
 from tests.broker import Broker, NoBroker
 
 Figures = dict[str, float]
-KINDS = ("kafka", "jsonl", "latency", "idle", "memory")
+KINDS = ("kafka", "jsonl", "latency", "idle", "memory", "scrape")
 LONG_JOBS = 10_000
 
 
@@ -67,6 +67,8 @@ def _measures(given: argparse.Namespace, bootstrap: str) -> Iterator[tuple[str, 
         yield "latency of an event", lambda: quiet.latency(bootstrap, 100, given.poll)
     if only == "idle":
         yield "idle", lambda: quiet.idle(bootstrap)
+    if only == "scrape":
+        yield "scrape of a large site", scrape.scrape
     if only == "memory":
         yield f"inventory of {nodes} nodes to Kafka", lambda: quiet.fleet(bootstrap, nodes)
         yield f"inventory of {nodes} nodes to JSONL", lambda: quiet.fleet(None, nodes)
@@ -76,7 +78,7 @@ def _measures(given: argparse.Namespace, bootstrap: str) -> Iterator[tuple[str, 
 def _broker(only: str | None) -> Iterator[str]:
     """Yield the address of a broker: the one named in ORCHBRIDGE_TEST_KAFKA, else one of our own."""
     named = os.environ.get("ORCHBRIDGE_TEST_KAFKA")
-    if named or only == "jsonl":
+    if named or only in {"jsonl", "scrape"}:
         yield named or ""
         return
     try:

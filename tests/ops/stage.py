@@ -83,6 +83,15 @@ class Stage:
         return self.metrics.value(name, *labels)
 
 
+def quiet_log() -> structlog.typing.FilteringBoundLogger:
+    """Return a log that keeps nothing."""
+
+    def drop(*_: Any) -> Any:
+        raise structlog.DropEvent
+
+    return structlog.wrap_logger(None, processors=[drop])
+
+
 def batch(*records: Record, troubles: tuple[tuple[str, Trouble], ...] = (), state: Any = None) -> Batch:
     return Batch(records, {}, state or StreamView(), troubles=troubles)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -12,12 +13,17 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from orchbridge.core import times
 from orchbridge.core.ports import Finding
-from orchbridge.orchestrator import Access, probe
+from orchbridge.orchestrator import Access
+from orchbridge.orchestrator.doctor import probe
 from tests.authority import Authority
-from tests.orchestrator.servers import answering, served
+from tests.orchestrator.servers import Door, answering, served
 
-ALL = ["token", "settings", "reachable", "certificate", "token accepted", "jobs", "plan jobs", "inventory", "services"]
+ALL = [
+    "token", "settings", "reachable", "certificate", "certificate chain", "token accepted", "token life",
+    "jobs", "job events", "job nodes", "task metadata", "job list", "plan jobs", "plan events", "inventory", "services",
+]  # fmt: skip
 SERVICES = {
     "orchestrator-service": {"state": "running", "service_version": "2021.7.1.12"},
     "broker-service": {"state": "running", "service_version": "1.0"},
@@ -33,7 +39,9 @@ class Orchestrator:
 
     def __call__(self, request: Request) -> Response:
         last = request.url.path.rpartition("/")[2]
-        answer = self.but.get(last) or answering(SERVICES if last == "services" else {"items": []})
+        life = {"expiration": times.text(time.time() + 300 * 86_400), "login": "bridge"}
+        told = {"services": SERVICES, "authenticate": life}.get(last, {"items": []})
+        answer = self.but.get(last) or answering(told)
         date = datetime.now(UTC) + timedelta(seconds=self.ahead_s)
         answer.headers["date"] = format_datetime(date, usegmt=True)
         return answer
@@ -50,23 +58,28 @@ def levels(findings: dict[str, Finding]) -> dict[str, str]:
     return {subject: finding.level for subject, finding in findings.items() if finding.level != "ok"}
 
 
+def access(door: Door, authority: Authority, token_file: Path) -> Access:
+    return Access("pe", door.url, ca_file=authority.file, token_file=token_file, rbac_url=door.url)
+
+
 async def test_a_healthy_source(authority: Authority, token_file: Path) -> None:
     async with served(Orchestrator(), **authority.sign().uvicorn()) as door:
-        findings = await found(Access("pe", door.url, ca_file=authority.file, token_file=token_file))
+        findings = await found(access(door, authority, token_file))
         asked = [(request.method, request.url.path.removeprefix("/orchestrator/v1")) for request in door.heard]
     assert levels(findings) == {}
-    assert list(findings) == [*ALL, "version", "clock"]
+    assert list(findings) == [*ALL, "version", "clock", "latency"]
     assert "2021.7.1" in findings["version"].message
     assert " ms" in findings["reachable"].message
     assert "36" in findings["certificate"].message
     assert asked == [
-        ("GET", ""), ("GET", "/jobs"), ("GET", "/plan_jobs"), ("POST", "/inventory"), ("GET", "/status/v1/services"),
+        ("GET", ""), ("POST", "/rbac-api/v2/auth/token/authenticate"), ("GET", "/jobs"), ("GET", "/plan_jobs"),
+        ("POST", "/inventory"), ("GET", "/status/v1/services"), ("GET", ""), ("GET", ""), ("GET", ""),
     ]  # fmt: skip
 
 
 async def test_a_certificate_that_ends_soon(authority: Authority, token_file: Path) -> None:
     async with served(Orchestrator(), **authority.sign(days=9.5).uvicorn()) as door:
-        findings = await found(Access("pe", door.url, ca_file=authority.file, token_file=token_file))
+        findings = await found(access(door, authority, token_file))
     assert levels(findings) == {"certificate": "warning"}
     assert "9 more days" in findings["certificate"].message
 
@@ -86,7 +99,7 @@ async def test_certificates_that_do_not_fit(
     authority: Authority, token_file: Path, days: float, host: str, words: str
 ) -> None:
     async with served(Orchestrator(), **authority.sign(host, days).uvicorn()) as door:
-        findings = await found(Access("pe", door.url, ca_file=authority.file, token_file=token_file))
+        findings = await found(access(door, authority, token_file))
     assert findings["certificate"].level == "failed"
     assert words in findings["certificate"].hint
 

@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from orchbridge.core.errors import ConfigError, Denied
 from orchbridge.core.questions import JobEvents, JobsPage, Trouble
-from orchbridge.orchestrator import Access, Asked, Client, probe
+from orchbridge.orchestrator import Access, Asked, Client
+from orchbridge.orchestrator.doctor import probe
 from orchbridge.orchestrator.excerpt import excerpt
 from tests.orchestrator.servers import request_head, reset, served, tcp
 

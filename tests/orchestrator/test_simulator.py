@@ -27,7 +27,8 @@ from orchbridge.core.questions import (
     TaskMetadata,
     Trouble,
 )
-from orchbridge.orchestrator import Access, Client, probe
+from orchbridge.orchestrator import Access, Client
+from orchbridge.orchestrator.doctor import probe
 from orchbridge.sim.knobs import VERSIONS, Knobs
 from orchbridge.sim.serve import served
 from orchbridge.sim.tls import make_tls
