@@ -182,3 +182,16 @@ async def test_a_check_tells_everything_and_touches_nothing(place: KafkaPlace) -
         assert "one replica" in after[f"{place.prefix}.prod.jobs"].message
         assert after[f"transactional id {place.prefix}.prod.jobs"].message == "may be used"
         await lane.commit(remember({"prod/jobs": head("a")}, record(2)))  # nobody was fenced
+
+
+async def test_an_idle_lane_asks_about_its_own_topics_only(place: KafkaPlace) -> None:
+    """Others may keep hundreds of thousands of partitions in the same cluster; none of them belongs into our memory."""
+    await make(place, "somebody.elses")
+    async with opened(place.sink(), JOBS) as sink, sink.claim(JOBS) as lane:
+        client = lane._producer.client
+        await client.force_metadata_update()  # as every few minutes, and after each broken connection
+        assert client.cluster.topics(exclude_internal_topics=False) == {place.settings.cursor_topic}
+        await lane.commit(remember({"prod/jobs": head("a")}, record(1)))
+        await client.force_metadata_update()
+        topics = client.cluster.topics(exclude_internal_topics=False)
+        assert topics == {place.settings.cursor_topic, f"{place.prefix}.prod.job-events"}
