@@ -77,7 +77,7 @@ class Clients:
         end_once(client)
         try:
             await self._start(client)
-            client.client.add_topic(settings.cursor_topic)  # one that has none asks about all topics there are
+            await client.client.add_topic(settings.cursor_topic)  # one that has none asks about all topics there are
             yield client
         finally:
             await _end_producer(client)
