@@ -63,7 +63,7 @@ soak: install ## Watch the bridge's memory for MINUTES=60; that goes into docs/r
 
 .PHONY: docs
 docs: install ## Write docs/metrics.md and the Grafana dashboards anew from what they are made of
-	@$(BIN)/python -m orchbridge.ops.metrics > docs/metrics.md.draft
+	@$(BIN)/python -m orchbridge.ops.reference > docs/metrics.md.draft
 	@mv docs/metrics.md.draft docs/metrics.md
 	@$(BIN)/python -m deploy.grafana.boards
 

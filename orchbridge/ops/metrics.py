@@ -5,7 +5,6 @@ from __future__ import annotations
 import bisect
 import gzip
 import itertools
-import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 
-from orchbridge.ops.catalogue import CATALOGUE, OURS, PE, Metric
+from orchbridge.ops.catalogue import CATALOGUE, Metric
 
 GZIP_LEVEL = 1  # the text is so repetitive that more effort saves little and holds up everybody
 SERIES_MAX = 10_000  # of one metric; what would go beyond is not kept
@@ -182,45 +181,3 @@ def _family(metric: Metric) -> CounterMetricFamily | GaugeMetricFamily | Histogr
     if metric.kind == "gauge":
         return GaugeMetricFamily(metric.name, metric.help, labels=metric.labels, unit=metric.unit)
     return HistogramMetricFamily(metric.name, metric.help, labels=metric.labels, unit=metric.unit)
-
-
-def page() -> str:
-    """Return `docs/metrics.md`."""
-    return "\n".join(
-        [
-            "# Metrics",
-            "",
-            "Made from the catalogue by `python -m orchbridge.ops.metrics > docs/metrics.md`; do not edit.",
-            "",
-            "`/metrics` serves the Prometheus text format, and OpenMetrics to those who ask for it. No label ever",
-            "holds a job number or a certname. A label with too many values (more than 100 environments of a source)",
-            'continues as `"other"`, counted by `orchbridge_series_overflow_total`.',
-            "",
-            "Counters of every configured source and stream are exported as 0 before anything happens, so",
-            "`increase()` sees the first change. When a stream is released to another worker its gauges go,",
-            "except `orchbridge_stream_owned` and `orchbridge_stream_parked`, which fall to 0; counters stay.",
-            "Replayed and backfilled records count in `orchbridge_records_committed_total` and nowhere in `pe_*`.",
-            "",
-            "## Puppet Enterprise",
-            "",
-            *_table(PE),
-            "",
-            "## orchbridge itself",
-            "",
-            *_table(OURS),
-            "",
-        ]
-    )
-
-
-def _table(metrics: tuple[Metric, ...]) -> Iterator[str]:
-    yield "| name | kind | labels | meaning |"
-    yield "|---|---|---|---|"
-    for metric in metrics:
-        labels = ", ".join(f"`{label}`" for label in metric.labels)
-        buckets = f" Buckets: {', '.join(f'{bound:g}' for bound in metric.buckets)}." if metric.buckets else ""
-        yield f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help}.{buckets} |"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

@@ -17,7 +17,8 @@ from orchbridge.core.window import Progress
 from orchbridge.ops import metrics as ops_metrics
 from orchbridge.ops.alarms import AlarmBook
 from orchbridge.ops.catalogue import CATALOGUE, Metric
-from orchbridge.ops.metrics import Metrics, page
+from orchbridge.ops.metrics import Metrics
+from orchbridge.ops.reference import page
 from tests.ops.stage import JOBS_STREAM, NODES_STREAM, PLANS_STREAM, START, Asked, Stage, batch, ended, record
 
 ACCEPT = "application/openmetrics-text; version=1.0.0"
@@ -186,4 +187,4 @@ def test_each_has_a_registry_of_its_own() -> None:
 
 def test_the_docs_are_fresh() -> None:
     docs = Path(__file__).parents[2] / "docs" / "metrics.md"
-    assert docs.read_text() == page(), "run: python -m orchbridge.ops.metrics > docs/metrics.md"
+    assert docs.read_text() == page(), "run: make docs"
