@@ -45,10 +45,10 @@ def to_files(jobs: int, events: int) -> dict[str, float]:
 
 
 def _measure(bridge: Bridge, simulator: int, jobs: int) -> tuple[dict[str, float], float]:
-    """Wait for the last certificate; return figures and the number of commits."""
+    """Wait until all history is delivered, its last certificate with it; return figures and the number of commits."""
     bridge.program.wait_for("stream.claimed", 60)
     started, ours, theirs = time.perf_counter(), bridge.cpu_s(), cpu_s(simulator)
-    bridge.wait_until("orchbridge_jobs_complete_total", jobs, LIMIT_S)
+    bridge.wait_until("orchbridge_backfill_done", jobs, LIMIT_S)
     seconds = time.perf_counter() - started
     counts = bridge.counts()
     figures = {
