@@ -157,7 +157,8 @@ class Server:
     @staticmethod
     def _cut_texts(events: list[PlanEvent], start: int | None) -> Page:
         def short(event: PlanEvent) -> PlanEvent:
-            return msgspec.structs.replace(event, message=event.message and event.message[:1024])
+            cut = (event.message or "").encode()[:1024].decode(errors="ignore")  # no part of a character
+            return msgspec.structs.replace(event, message=event.message and cut)
 
         return Page(tuple(short(event) for event in events if (event.id or 0) >= (start or 0)))
 

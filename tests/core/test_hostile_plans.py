@@ -44,6 +44,15 @@ def test_a_long_text_that_comes_after_the_end_is_delivered_whole() -> None:
     assert life.state.tracks == {}
 
 
+@pytest.mark.parametrize("before", ["", "a", "aa", "aaa"])
+@pytest.mark.parametrize("character", ["x", "ä", "€", "😀"])
+def test_a_text_cut_within_a_character_is_delivered_whole(before: str, character: str) -> None:
+    text = before + 1_100 * character
+    life = Life(PlanStream(settings("plans")), Server(plans={81: (plan(), events(text))}))
+    life.until(30.0)
+    assert [record.data["message"] for record in life.store.of("plan.message.v1") if record.data] == [text]
+
+
 @pytest.mark.parametrize("kind", ["forbidden", "oversize", "absent", "invalid"])
 def test_a_plan_whose_events_cannot_be_read_is_told_once_and_let_go(kind: str) -> None:
     server = Server(plans={81: (plan(), events("short"))}, trouble={PlanEvents: Trouble(kind, "no", 403)})

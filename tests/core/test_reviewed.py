@@ -155,3 +155,22 @@ def test_an_ended_plan_with_a_large_list_is_let_go() -> None:
 def test_a_foreign_key_among_the_cursors_is_refused_not_a_crash(stream: Any) -> None:
     with pytest.raises(Corrupt, match="no stream of ours"):
         stream.recall("w1").learn(Recalled("cursor", f"{stream.id.name}/abc", b"{}"))
+
+
+@pytest.mark.parametrize("until", [60.0, 890.0])
+def test_the_last_state_of_a_job_that_was_given_up_comes_once_it_can_be_read(until: float) -> None:
+    job = simple_job(7, 100)
+    job.events[-1] = (104, None, "job_finished", 3.0, 0.0)
+    job.states[-1] = (6.0, "finished")  # all its events are delivered by then
+    server = Server([job])
+    life = Life(JobStream(settings("jobs")), server)
+    life.until(5.5)
+    server.trouble = {JobDetail: Trouble("forbidden", "no", 403)}
+    life.until(until)
+    assert [record.data["complete"] for record in life.store.of("job.summary.v1") if record.data] == [False]
+    assert not [id_ for id_ in life.store.ids if id_.startswith("e1:job/7/state/finished")]
+    server.trouble = {}
+    life.until(2_000.0, step=2.0)
+    assert [id_ for id_ in life.store.ids if id_.startswith("e1:job/7/state/")][-1] == "e1:job/7/state/finished"
+    assert len(life.store.ids) == len(set(life.store.ids))
+    assert not life.state.tracks

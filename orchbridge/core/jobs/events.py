@@ -62,9 +62,10 @@ def fold_events(work: Work, track: Track, reply: Reply, page: Page) -> None:
     track = replace(
         track, misses=0, count=Count(), doubts=0, due=0.0, blocked="", explained=explains(track.job, track.nodes)
     )
+    expired = work.now >= track.memo.certified + work.settings.late_window_s and track.id <= work.walk.head.high
     if track.open or partial or track.reading.resume is not None:
         work.put(track)
-    elif work.now >= track.memo.certified + work.settings.late_window_s and track.id <= work.walk.head.high:
+    elif expired and not track.unsaid:  # else its page is being asked for, which decides
         work.drop(track.id)
     else:
         work.put(next_sweep(track, work.now, work.settings.late_window_s))

@@ -105,7 +105,7 @@ def _certify(work: Work, track: Track, ctx: Context) -> Track:
         return track
     if not track.rows_done or not track.reading.whole or track.reading.resume is not None:
         return track
-    if track.reading.done_at < memo.ended or job.state not in {name.split("/")[0] for name in memo.states}:
+    if track.reading.done_at < memo.ended or track.unsaid:
         return track
     unlisted = max(0, (job.node_count or 0) - len(track.rows))
     verdict = judge(track.rows, track.nodes, closed=memo.closed, unlisted=unlisted)

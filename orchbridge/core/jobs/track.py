@@ -79,6 +79,11 @@ class Track(msgspec.Struct, frozen=True):
         return not self.memo.certified or len(self.memo.events) != self.memo.counted
 
     @property
+    def unsaid(self) -> bool:
+        """Whether the state it is in was not told yet."""
+        return self.job is not None and self.job.state not in {name.split("/")[0] for name in self.memo.states}
+
+    @property
     def blind(self) -> bool:
         """Whether the server does not tell how many nodes are in which state."""
         return self.job is not None and self.job.node_states is None and self.job.node_count != 0
@@ -177,8 +182,8 @@ def slow_questions(tracks: Iterable[Track], tasks: Tasks, listed_at: float, now:
     lacking = sum(not t.memo.whole for t in overdue)
     quiet = [t for t in tracks if t.open and not t.moved and now - t.reading.done_at > STALE_S]
     unseen = [t for t in tracks if t.open and t.job is not None and t.seen_at < listed_at and t.due <= now]
-    sweeps = [_sweep(track, tasks, now) for track in overdue[: 1 if lacking <= SWEEPS_BEHIND else 8]]
-    asked += [question for question in sweeps if question is not None]
+    for track in overdue[: 1 if lacking <= SWEEPS_BEHIND else 8]:
+        asked += _sweep(track, tasks, now)
     if not asked and quiet:
         asked.append(JobEvents(min(quiet, key=lambda t: t.reading.done_at).id))
     if unseen:
@@ -186,15 +191,19 @@ def slow_questions(tracks: Iterable[Track], tasks: Tasks, listed_at: float, now:
     return tuple(asked)
 
 
-def _sweep(track: Track, tasks: Tasks, now: float) -> Question | None:
-    """Return the next step of a look for late events; after a claim the job itself is not known yet."""
+def _sweep(track: Track, tasks: Tasks, now: float) -> Iterator[Question]:
+    """Yield the next step of a look for late events; after a claim the job itself is not known yet."""
     if track.job is None:
-        return JobDetail(track.id)
+        yield JobDetail(track.id)
+        return
     if track.context is None and (metadata := tasks.question(track.job, now)) is not None:
-        return metadata
+        yield metadata
+        return
     if track.context is None and tasks.of(track.job) is None:
-        return None  # its task's metadata is asked again in a moment
-    return JobEvents(track.id, track.reading.resume)
+        return  # its task's metadata is asked again in a moment
+    if track.unsaid:
+        yield JobDetail(track.id)  # given up before its last state was told
+    yield JobEvents(track.id, track.reading.resume)
 
 
 def next_sweep(track: Track, now: float, window_s: float) -> Track:

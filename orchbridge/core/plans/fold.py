@@ -124,7 +124,7 @@ def slow_questions(work: Work) -> tuple[Question, ...]:
     asked: list[Question] = []
     if overdue:
         track = min(overdue, key=lambda t: t.sweep_due)
-        if track.context is not None and track.plan is not None and track.plan.state not in track.memo.states:
+        if track.context is not None and track.unsaid:
             asked.append(PlanDetail(track.id))  # given up before its last state was told
         asked.append(_sweep(track))
     if unseen:
@@ -144,7 +144,7 @@ def swept(work: Work, question: Question) -> None:
     if track is None or track.open or track.held or track.reading.resume is not None:
         return
     over = work.now >= track.memo.closed_at + work.settings.late_window_s
-    if over and track.id <= work.walk.head.high:
+    if over and track.id <= work.walk.head.high and not track.unsaid:  # else its page is being asked for, which decides
         work.drop(track.id)
     else:
         work.put(next_sweep(track, work))

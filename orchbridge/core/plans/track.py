@@ -16,7 +16,7 @@ from orchbridge.core.reading import Reading
 from orchbridge.core.trouble import Count
 
 WHOLE_AT_ONCE = 8
-TRUNCATED_BYTES = 1024  # the list cuts longer texts to this (reference 7)
+TRUNCATED_BYTES = 1024 - 3  # the list cuts longer texts to 1024 (reference 7), where a character may not fit
 
 replace = msgspec.structs.replace
 
@@ -72,6 +72,11 @@ class Track(msgspec.Struct, frozen=True):
     def moved(self) -> bool:
         """Whether there are events, as far as is known, that were not delivered yet."""
         return not self.reading.whole or self.reading.resume is not None or bool(self.held)
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether the state it is in was not told yet."""
+        return self.plan is not None and self.plan.state not in self.memo.states
 
 
 def needs_whole(event: PlanEvent) -> bool:
