@@ -15,6 +15,7 @@ FIRST_LOOK_S = 4.0
 LOOK_EVERY_S = 10.0
 PATIENCE_S = 30.0
 LOOKS_A_TICK = 4
+FRESH_MAX = 50  # the first id seen on a server without any: up to here those before it are still on their way
 
 
 def take(walk: Walk, room: int, now: float) -> tuple[Walk, tuple[int, ...], tuple[Happening, ...]]:
@@ -32,7 +33,9 @@ def take(walk: Walk, room: int, now: float) -> tuple[Walk, tuple[int, ...], tupl
     for id_ in taken[:known]:
         gaps.pop(id_, None)
     happenings: list[Happening] = []
-    high = walk.head.high or (ahead[0] - 1 if ahead else 0)  # nothing was ever seen below the first id
+    high = walk.head.high
+    if not high and ahead and ahead[0] > FRESH_MAX:
+        high = ahead[0] - 1  # nothing was ever seen below the first id, and it is not the first of all
     for id_ in ahead:
         if id_ - high - 1 > GAPS_MAX:
             happenings.append(Hole(high + 1, id_ - 1))

@@ -138,3 +138,24 @@ def test_the_start_of_a_node_that_never_ended_is_waited_for_as_long_as_its_end_w
     life = Life(JobStream(settings("jobs")), Server([job]))
     life.until(1_200.0, step=2.0)
     assert {"e1:job/1/event/100", "e1:job/1/event/101"} <= set(life.store.ids)
+
+
+def test_what_shows_after_the_first_ever_is_not_lost_by_a_claim() -> None:
+    second = simple_job(2, 200, begin=10.0)
+    first = simple_job(1, 100, begin=10.0)
+    first.visible = 20.0
+    life = Life(JobStream(settings("jobs")), Server([first, second]))
+    life.until(15.0)
+    assert jobs_read(life) == {2}
+    life.now = 30.0  # nobody looked when it showed
+    life.claim()
+    life.until(60.0)
+    assert jobs_read(life) == {1, 2}
+    assert not notices(life)
+
+
+def test_a_first_id_that_is_high_says_nothing_of_those_before() -> None:
+    life = Life(JobStream(settings("jobs")), Server([simple_job(5_000, 100, begin=10.0)]))
+    life.until(100.0)
+    assert jobs_read(life) == {5_000}
+    assert not notices(life)
