@@ -11,7 +11,7 @@ from orchbridge.core.draft import OPEN_ENDED_MAX, Draft, Tracked
 from orchbridge.core.errors import Corrupt
 from orchbridge.core.facts import Odd
 from orchbridge.core.head import Passage
-from orchbridge.core.listing import Listing, fold_listing
+from orchbridge.core.listing import LISTINGS_MAX, Listing, fold_listing
 from orchbridge.core.past import Past, doubt, settled
 from orchbridge.core.questions import Page, Reply, Trouble
 from orchbridge.core.walk import Listed, Seen, Walk
@@ -84,8 +84,10 @@ def _confirm(work: Draft[T], past: Past, reply: Reply, seen: list[Seen], page: P
     """
     due = max(reply.asked_at + work.settings.poll_s, work.now)
     work.walk = replace(work.walk, failures=0, due=due)
-    if not seen:
-        return replace(past, unsure=bool(past.newest))  # not to be believed, one way or the other
+    if not seen:  # not to be believed at once, one way or the other
+        blank = past.blank + 1
+        return replace(past, blank=blank, unsure=bool(past.newest) and blank < LISTINGS_MAX)
+    past = replace(past, blank=0)
     reason = _strange(past, seen)
     if reason:
         return lost(past, reason)

@@ -27,6 +27,7 @@ class Past(msgspec.Struct, frozen=True):
     stale    documents of ids that are not ours any more, to be forgotten with the next commit
     newest   the newest page of the list, as last believed; `top`: that of the listing under way
     unsure   something failed since, so that page has to be seen again before anything else is believed
+    blank    how often in a row it came empty
     lost     why the server's history is not the one that was listed
     """
 
@@ -42,6 +43,7 @@ class Past(msgspec.Struct, frozen=True):
     newest: Mapping[int, Anchor] = {}
     top: Mapping[int, Anchor] = {}
     unsure: bool = False
+    blank: int = 0
     lost: str = ""
 
     @property

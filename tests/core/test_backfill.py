@@ -184,3 +184,19 @@ def test_a_job_that_appears_between_both_listings_is_delivered_by_one(live_first
         half(40.0)
     assert {record.key for record in live.store.of("job.summary.v1")} == {str(id_) for id_ in range(1, 11)}
     assert twice(live.store) == []
+
+
+def test_a_server_that_forgot_everything_does_not_hold_the_backfill_up() -> None:
+    server = history(5)
+    late = server.jobs[-1]
+    late.states[-1] = (-1.0, "finished")  # a moment ago: its last event is waited for
+    late.events[-1] = (*late.events[-1][:3], -1.0, 60.0)
+    live, past = pair(server)
+    live(2.0)
+    past(4.0)
+    assert past.life.state.jobs.tracks, "one is waited for"
+    server.jobs.clear()
+    live(60.0)
+    past(60.0)
+    assert over(past)
+    assert notices(past.store)["backfill_done"] == 1
