@@ -16,10 +16,13 @@ import pytest
 from tests.broker import Broker, NoBroker
 from tests.debian import Lack, need
 
-# How fast a machine is decides nothing here; what fails prints how to repeat it. `deep` looks for longer.
-for _name in ("orchbridge", "deep"):
-    hypothesis.settings.register_profile(_name, deadline=None, print_blob=True)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "orchbridge"))
+# How fast a machine is decides nothing here; what fails prints how to repeat it. Each run looks at other examples and
+# `deep` at many more; in CI a commit meets the same ones each time.
+for _name in ("orchbridge", "ci", "deep"):
+    hypothesis.settings.register_profile(_name, deadline=None, print_blob=True, derandomize=_name == "ci")
+hypothesis.settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "orchbridge")
+)
 
 _LACK = pytest.StashKey[str]()
 _TOOLS = pytest.StashKey[dict[tuple[str, ...], str]]()

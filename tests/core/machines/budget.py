@@ -8,10 +8,6 @@ DEEP = 40  # times as many examples
 
 
 def budget(examples: int, steps: int) -> settings:
-    """Return settings for a machine: the same so many examples each time; under `deep` more, and others each time."""
+    """Return settings for a machine; under `deep` it plays more and longer. Which examples, the profile decides."""
     deep = settings.get_current_profile_name() == "deep"
-    return settings(
-        max_examples=examples * (DEEP if deep else 1),
-        stateful_step_count=steps * (2 if deep else 1),
-        derandomize=not deep,
-    )
+    return settings(max_examples=examples * (DEEP if deep else 1), stateful_step_count=steps * (2 if deep else 1))

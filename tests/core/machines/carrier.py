@@ -42,6 +42,7 @@ class Carrier:
 
     def __init__(self, stream: Stream, source: Source, ledger: Ledger, now: float) -> None:
         self.stream, self.source, self.ledger, self.now = stream, source, ledger, now
+        self.finite = isinstance(stream, Finite)
         self.claims = 0
         self.state: Any = None
         self.under_way: dict[tuple[str, object], tuple[Question, float]] = {}
@@ -111,7 +112,7 @@ class Carrier:
 
     def moment(self, random: Random) -> None:
         """Lap until nothing more is to be asked now; that is a tick."""
-        if isinstance(self.stream, Finite) and self.stream.waits(self.state):
+        if self.finite and self.stream.waits(self.state):  # type: ignore[attr-defined]
             self.claim()
         most, claims = self.most(), self.claims
         self.tick = []

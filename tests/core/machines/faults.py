@@ -70,6 +70,11 @@ class Faults:
     no_offset: bool = False
     met: dict[tuple[str, object], int] = field(default_factory=dict)
 
+    def heal(self) -> None:
+        """Be well from now on."""
+        self.at_work.clear()
+        self.limit, self.no_offset = None, False
+
     def change(self, question: Question, answer: Answer, random: Random) -> Answer:
         """Return what is heard."""
         name = type(question).__name__

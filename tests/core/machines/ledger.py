@@ -40,6 +40,8 @@ class Ledger(Store):
     seen: set[str] = field(default_factory=set)
     told: dict[tuple[int, int], Told] = field(default_factory=lambda: defaultdict(Told))
     head: Head | None = None
+    first: int = 0  # the first id ever taken up
+    lowest: int = 0  # the first id taken up in this epoch; what is below was never seen
     states: dict[str, Record] = field(default_factory=dict)
 
     def commit(self, batch: Batch, now: float) -> None:
@@ -54,6 +56,10 @@ class Ledger(Store):
         self.apply(batch)
         if batch.documents.get(self.name) is not None:
             self._onward(msgspec.json.decode(self.documents[self.name], type=Head))
+            taken = [key.rpartition("/") for key, document in batch.documents.items() if document is not None]
+            ids = [int(id_) for name, _, id_ in taken if name == self.name and id_.isdecimal()]
+            self.lowest = self.lowest or min(ids, default=0)
+            self.first = self.first or self.lowest
 
     def recalled(self) -> Iterator[Recalled]:
         """Yield the memory as a sink does, the newest of every key."""
@@ -65,7 +71,9 @@ class Ledger(Store):
     def _onward(self, head: Head) -> None:
         if self.head is not None:
             assert head.epoch >= self.head.epoch, f"epoch {head.epoch} after {self.head.epoch}"
-            if head.epoch == self.head.epoch:
+            if head.epoch > self.head.epoch:
+                self.lowest = 0
+            else:
                 assert head.high >= self.head.high, f"the head went back from {self.head.high} to {head.high}"
         self.head = head
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from copy import deepcopy
 from dataclasses import dataclass, field
+from dataclasses import replace as another
 from random import Random
 
 import msgspec
@@ -28,6 +29,14 @@ class ModelJob(ScriptedJob):
     serials: dict[int, int] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
     ends: dict[str, int] = field(default_factory=dict)
+    kept: dict[bool, tuple[tuple[int, int], Job]] = field(default_factory=dict, repr=False, compare=False)
+
+    def copy(self) -> ModelJob:
+        """Return the job as it stands; what happens to either from now on does not happen to the other."""
+        return another(
+            self, states=[*self.states], events=[*self.events], serials={**self.serials}, begun={*self.begun},
+            ends={**self.ends}, kept={},
+        )  # fmt: skip
 
     @property
     def state(self) -> str:
@@ -51,6 +60,16 @@ class ModelJob(ScriptedJob):
         ]
 
     def fact(self, now: float, *, detail: bool = False) -> Job:
+        """Return what is said of it; made once for as long as nothing happens, as it is asked for again and again."""
+        stands = (len(self.states), len(self.events))
+        if self.states[-1][0] > now or (self.events and self.events[-1][3] > now):
+            return self._made(now, detail)  # as a replica that lags sees it
+        kept = self.kept.get(detail)
+        if kept is None or kept[0] != stands:
+            kept = self.kept[detail] = (stands, self._made(now, detail))
+        return kept[1]
+
+    def _made(self, now: float, detail: bool) -> Job:
         return replace(super().fact(now, detail=detail), raw=b'{"serial":%d}' % self.serial)
 
 
@@ -65,7 +84,8 @@ class ModelServer(Server):
     last_serial: int = 0
     all: dict[int, ModelJob] = field(default_factory=dict)
     pruned: set[int] = field(default_factory=set)
-    doubted: dict[int, int] = field(default_factory=dict)
+    denied: Counter[int] = field(default_factory=Counter)
+    refused: dict[int, float] = field(default_factory=dict)  # when a question about each failed last
 
     def create(self, now: float, *, nodes: int, skip: int = 0, hidden: float = 0.0) -> ModelJob:
         """Begin a job; `skip` ids are lost, and it is `hidden` for so many seconds."""
@@ -91,6 +111,15 @@ class ModelServer(Server):
         elif node is not None:
             job.ends[node] = self.last_event
 
+    def whole(self, at: float, nodes: int) -> None:
+        """Have a job begin and end at one moment."""
+        job = self.create(at, nodes=nodes)
+        for node in job.nodes:
+            self.event(job, at, "node_running", node)
+            self.event(job, at, "node_finished", node)
+        self.event(job, at, "job_finished")
+        self.enter(job, at, "finished")
+
     def enter(self, job: ModelJob, now: float, state: str) -> None:
         job.states.append((now, state))
 
@@ -102,11 +131,11 @@ class ModelServer(Server):
 
     def backup(self) -> tuple[list[ModelJob], int, int]:
         """Return everything as it stands."""
-        return deepcopy(self.jobs), self.last_job, self.last_event  # type: ignore[return-value]
+        return [job.copy() for job in self.jobs], self.last_job, self.last_event  # type: ignore[return-value]
 
     def restore(self, backup: tuple[list[ModelJob], int, int]) -> None:
         """Be as it was; what came after never was, and its ids are given to others."""
-        jobs, self.last_job, self.last_event = deepcopy(backup)
+        jobs, self.last_job, self.last_event = [job.copy() for job in backup[0]], backup[1], backup[2]
         self.jobs = list(jobs)
         self.all.update({job.serial: job for job in jobs})
 
@@ -126,16 +155,17 @@ class ModelServer(Server):
             seen_at = now - STALE_S  # from a replica that lags
         answer = super().answer(asked, seen_at)
         heard = self.faults.change(question, answer, self.random)
-        if isinstance(heard, Trouble) and heard.kind in {"missing", "absent"} and heard is not answer:
-            self._denied(question)
+        if isinstance(heard, Trouble) and heard is not answer:
+            self._refused(question, heard, now)
         return heard
 
-    def _denied(self, question: Question) -> None:
-        """Note who was said to be gone, though it is there."""
+    def _refused(self, question: Question, trouble: Trouble, now: float) -> None:
+        """Note whose answers failed, and who was said to be gone, though it is there."""
         if isinstance(question, JobDetail | JobEvents | JobNodes):
             for job in self.jobs:
                 if job.id == question.job:
-                    self.doubted[job.serial] = self.doubted.get(job.serial, 0) + 1  # type: ignore[attr-defined]
+                    self.refused[job.serial] = now
+                    self.denied[job.serial] += trouble.kind in {"missing", "absent"}
 
 
 def listed(answer: Answer) -> list[int]:

@@ -33,6 +33,7 @@ class InventoryMachine(RuleBasedStateMachine):
         self.server = Server()
         self.faults, self.random = Faults(), Random(0)
         self.flags: set[str] = set()  # connected, yet left out of the next lists
+        self.ghosts: dict[str, tuple[str, bool]] = {}  # an older session that a broker lists, beside or instead
         self.sessions: dict[str, list[str]] = {}
         self.ended: set[tuple[str, str]] = set()
         self.vouched = False  # the newest list was not empty, or the broker said that it is well
@@ -49,12 +50,18 @@ class InventoryMachine(RuleBasedStateMachine):
         if isinstance(question, Inventory) and isinstance(answer, Page):
             rows = [row for row in answer.items if isinstance(row, Connection) and row.name not in self.flags]
             gone = [row for row in self.server.inventory.values() if not row.connected]
+            rows = [shown for row in rows for shown in self._haunted(row)]
             answer = Page((*rows, *(gone if self.random.random() < 0.3 else ()))) if well else Page(())
         elif isinstance(question, InventoryOf) and (not well or self.faults.at_work.pop("deny", None)):
             answer = Page(tuple(Connection(name, connected=False) for name in question.nodes))
         answer = self.faults.change(question, answer, self.random)
         self._heard(question, answer)
         return answer
+
+    def _haunted(self, row: Connection) -> list[Connection]:
+        since, instead = self.ghosts.get(row.name, ("", False))
+        ghost = [Connection(row.name, True, "b3", since)] if since else []
+        return [*ghost] if ghost and instead else [row, *ghost] if self.random.random() < 0.5 else [*ghost, row]
 
     def _heard(self, question: Question, answer: Answer) -> None:
         """Note which nodes were called gone though they are not; twice in a row, nobody could know better."""
@@ -99,9 +106,25 @@ class InventoryMachine(RuleBasedStateMachine):
     def come_back(self, name: str, which: int, pause: float) -> None:
         """A session shows again that was said to be over: the newest, or one before it."""
         sessions, row = self.sessions.get(name, []), self.server.inventory.get(name)
+        known = self.carrier.state.nodes.get(name)
+        if which > 1 and (self.carrier.arrived or (known is not None and known.connected)):
+            return  # while it is held to be in a newer one, an older one is what its broker forgot to end
         if row is not None and not row.connected and len(sessions) >= which:
             self.server.inventory[name] = Connection(name, True, "b1", sessions[-which])
             self.live(pause, 1)
+
+    @rule(name=names, instead=st.booleans())
+    def haunt(self, name: str, instead: bool) -> None:
+        """A broker still lists an older session of a node that is known to be in a newer one."""
+        sessions, known = self.sessions.get(name, []), self.carrier.state.nodes.get(name)
+        if len(sessions) < 2 or known is None or not known.connected or known.since != sessions[-1]:
+            return
+        told = len(self.ledger.records)
+        self.ghosts[name] = (sessions[-2], instead)
+        self.live(6.0, 1)
+        del self.ghosts[name]
+        for record in self.ledger.records[told:]:
+            assert f"node/{name}/up/{sessions[-2]}" not in record.id, f"{record.id} is older than {sessions[-1]}"
 
     @rule(name=names, pause=st.sampled_from([0.0, 6.0, 12.0, FORGET_S + 30.0]))
     def disconnect(self, name: str, pause: float) -> None:

@@ -7,17 +7,21 @@ from random import Random
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from orchbridge.core.gaps import FRESH_MAX
 from orchbridge.core.head import Anchor
 from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.jobs.window import JobWindow
 from orchbridge.core.questions import JobsPage
 from orchbridge.core.walk import Seen, Start
 from tests.core.live import settings
+from tests.core.machines import judging
 from tests.core.machines.budget import budget
 from tests.core.machines.carrier import Carrier, together
 from tests.core.machines.faults import PAGES, PASSING
+from tests.core.machines.judging import excused, whole
+from tests.core.machines.kindness import Kindness
 from tests.core.machines.ledger import Ledger, Told
-from tests.core.machines.model import ENDS, ModelJob, ModelServer
+from tests.core.machines.model import ENDS, ModelJob, ModelServer, listed
 
 WINDOW_S, GRACE_S = 40.0, 10.0
 BEGIN = 1_000_000.0
@@ -41,13 +45,14 @@ class JobsMachine(RuleBasedStateMachine):
         self.frozen: set[int] = set()
         self.begun = False
         self.sick = self.bounded = self.beside = False
+        self.pages = ""
         self.start = Start()
         self.restores = 0
         self.low = self.base = 0  # the lowest id of the first list; the first id that the live stream has to explain
         self.first: set[int] = set()
-        self.facts: dict[int, object] = {}
-        self.moved: set[int] = set()
-        self.judged: dict[tuple[int, int], int] = {}
+        self.kindness = Kindness(self.server, self.ledger)
+        self.judged: set[tuple[int, int]] = set()
+        self.sound: dict[tuple[int, int], int] = {}
         self.carrier: Carrier
         self.carriers: list[Carrier] = []
 
@@ -60,7 +65,7 @@ class JobsMachine(RuleBasedStateMachine):
             if how == "running":
                 self.server.create(BEGIN - 600.0 + 10 * at, nodes=1)
             else:
-                self._whole(BEGIN - 600.0 + 10 * at, nodes=1)
+                self.server.whole(BEGIN - 600.0 + 10 * at, nodes=1)
                 self.server.jobs[-1].visible = BEGIN + 5.0 if how == "hidden" else None
         if start.kind in {"from", "since"}:
             beside = True
@@ -82,14 +87,14 @@ class JobsMachine(RuleBasedStateMachine):
         answer = self.server.answer(question, now)  # type: ignore[arg-type]
         if isinstance(question, JobsPage) and self.ledger.head is None:
             shown: list[ModelJob] = [job for job in self.server.jobs if job.shown(now)]  # type: ignore[misc]
-            self.first = {job.serial for job in shown if job.over and not self._chosen(job)}
+            seen = {job.serial: Seen(Anchor(job.id), not job.over, job.created) for job in shown}
+            self.first = {job.serial for job in shown if job.over and not self.start.chooses(seen[job.serial])}
             self.low = self.base = min((job.id for job in shown), default=0)  # 0: the first id ever told
+            if self.server.faults.no_offset:  # what its one page does not show is not to be had
+                self.low = min(listed(answer), default=self.low)
             if shown and (self.beside or self.start.kind == "now"):
                 self.base = max(job.id for job in shown) + 1
         return answer
-
-    def _chosen(self, job: ModelJob) -> bool:
-        return self.start.chooses(Seen(Anchor(job.id), not job.over, job.created))
 
     def _live(self, seconds: float, seed: int = 1, step: float = 0.25) -> None:
         together(self.carriers, self.now + seconds, Random(seed), step)
@@ -97,14 +102,6 @@ class JobsMachine(RuleBasedStateMachine):
     def _pass(self, seconds: float) -> None:
         for carrier in self.carriers:
             carrier.now += seconds
-
-    def _whole(self, at: float, nodes: int) -> None:
-        job = self.server.create(at, nodes=nodes)
-        for node in job.nodes:
-            self.server.event(job, at, "node_running", node)
-            self.server.event(job, at, "node_finished", node)
-        self.server.event(job, at, "job_finished")
-        self.server.enter(job, at, "finished")
 
     def _enter(self, job: ModelJob, state: str) -> None:
         self._pass(0.01 if job.states[-1][0] >= self.now else 0.0)  # no two states at one moment
@@ -115,11 +112,9 @@ class JobsMachine(RuleBasedStateMachine):
         return jobs[pick % len(jobs)] if jobs else None  # type: ignore[return-value]
 
     @rule(
-        nodes=st.integers(0, 3),
-        skip=st.sampled_from([0, 0, 0, 1, 3]),
-        hidden=st.sampled_from([0.0, 0.0, 1.5, 6.0, 20.0, 50.0]),
-        pause=pauses,
-    )
+        nodes=st.integers(0, 3), skip=st.sampled_from([0, 0, 0, 1, 3]),
+        hidden=st.sampled_from([0.0, 0.0, 1.5, 6.0, 20.0, 50.0]), pause=pauses,
+    )  # fmt: skip
     def create(self, nodes: int, skip: int, hidden: float, pause: float) -> None:
         self.server.create(self.now, nodes=nodes, skip=skip, hidden=hidden)
         self._live(pause)
@@ -127,7 +122,7 @@ class JobsMachine(RuleBasedStateMachine):
     @rule(count=st.sampled_from([2, 5, 70]))
     def burst(self, count: int) -> None:
         for _ in range(count):
-            self._whole(self.now, nodes=count < 70)
+            self.server.whole(self.now, nodes=count < 70)
 
     @rule(pick=picks, node=picks, end=st.sampled_from(ENDS), late=delays, pause=pauses)
     def node_moves(self, pick: int, node: int, end: str, late: float, pause: float) -> None:
@@ -189,7 +184,7 @@ class JobsMachine(RuleBasedStateMachine):
                 gone = [job for job in jobs if job.id in self.carrier.state.tracks][:1]
             case _:
                 gone = jobs
-        newest = max((job.id for job in jobs), default=0)
+        newest = max((job.id for job in jobs if job.shown(self.now)), default=0)
         self.server.prune(gone)
         if any(job.id == newest for job in gone) and self.server.jobs:
             self.restores += 1  # the newest is gone and older ones are not: so it looks after a restore
@@ -208,7 +203,8 @@ class JobsMachine(RuleBasedStateMachine):
         self.backups = [one for one in self.backups if one[1] <= backup[1]]
         self._pass(2.0)
         self.server.restore(backup)
-        self.frozen = {job.serial for job in self.server.jobs}  # type: ignore[attr-defined]
+        self.frozen = {job.serial for job in self.server.jobs}
+        self.excused |= {job.serial for job in self.server.jobs if job.over} & self.server.pruned  # and there again
         self.epoch = head.epoch
         self.restores += 1
         self.server.faults.at_work.pop("JobsPage", None)
@@ -247,6 +243,10 @@ class JobsMachine(RuleBasedStateMachine):
         how=st.sampled_from([*PASSING, "forbidden", "invalid", "missing", "absent", *PAGES]), times=st.integers(1, 4),
     )  # fmt: skip
     def sicken(self, question: str, how: str, times: int) -> None:
+        if (question, how) == ("JobsPage", "invalid"):  # it is asked for less from then on
+            self.pages = self.pages or "limit"
+            if self.pages == "one":
+                return
         self.server.faults.at_work[question] = (how, times)
         self.sick = True
 
@@ -259,8 +259,10 @@ class JobsMachine(RuleBasedStateMachine):
 
     @rule(limit=st.sampled_from([None, 10, 25]), form=st.sampled_from(["clamped", "refused"]), no_offset=st.booleans())
     def bound(self, limit: int | None, form: str, no_offset: bool) -> None:
-        faults, self.bounded = self.server.faults, True
-        faults.limit, faults.limit_form, faults.no_offset = limit, form, no_offset and limit is None
+        faults = self.server.faults
+        self.pages = self.pages or ("limit" if limit is not None else "one" if no_offset else "")
+        faults.limit, faults.limit_form = limit if self.pages == "limit" else None, form
+        faults.no_offset, self.bounded = no_offset and self.pages == "one", True  # with both, nothing could be found
 
     # What must be true
 
@@ -278,8 +280,10 @@ class JobsMachine(RuleBasedStateMachine):
     def certificates_are_true(self) -> None:
         for (epoch, id_), told in self.ledger.told.items():
             assert len(told.serials) <= 1, f"e{epoch}:job/{id_} mixes {told.serials}"
-            for certificate in told.certificates[-1:]:
-                self._true(epoch, id_, told, certificate)
+            news = len(told.certificates) - self.sound.get((epoch, id_), 0)  # later the job may be restored and go on
+            self.sound[epoch, id_] = len(told.certificates)
+            for certificate in told.certificates[-news:] if news else ():
+                judging.true(f"e{epoch}:job/{id_}", self.server, told, certificate)
 
     @invariant()
     def certificates_wait(self) -> None:
@@ -287,63 +291,27 @@ class JobsMachine(RuleBasedStateMachine):
         for key, told in self.ledger.told.items():
             if not told.counted or key in self.judged:
                 continue
-            self.judged[key] = 1
-            job = next((job for job in self.server.jobs if job.id == key[1]), None)
-            if self.sick or self.bounded or self.restores or job is None or told.certificates[0]["truncated"]:
-                continue
-            ended = job.states[-1][0]
-            shown = {id_ for id_, _, _, at, late in job.events if at + late <= ended}
-            assert shown <= told.counted[0], f"job {job.id} is certified without {shown - told.counted[0]}"
+            self.judged.add(key)
+            if not (self.sick or self.bounded or self.restores or told.certificates[0]["truncated"]):
+                judging.counts_what_showed(key[1], told, self.server)
 
     @invariant()
     def nothing_is_hasty(self) -> None:
         """No new epoch of a server that is the same, and no gap where a job was only slow to show."""
         head = self.ledger.head
         assert head is None or head.epoch - 1 <= self.restores, "an epoch for nothing"
-        if self.sick:
-            return
-        gaps = {
-            notice["subject"] for notice in self.ledger.notices("gap") if head and notice["epoch"] == head.epoch_name
-        }
-        for job in self.server.jobs:
-            slow = (job.visible or 0.0) - job.created
-            assert slow > 20.0 or f"{job.id}-{job.id}" not in gaps or self.restores, f"job {job.id} was only slow"
+        if not (self.sick or self.restores):
+            judging.no_gap_was_only_slow(self.ledger, self.server)
 
     def _most(self) -> int | None:
-        """K + 2: K jobs moved, or have not had everything told that the list counts, or are new to this owner."""
-        facts = {job.serial: job.fact(self.now) for job in self.server.jobs if job.shown(self.now)}  # type: ignore[attr-defined]
-        news = {fact.id for serial, fact in facts.items() if fact != self.facts.get(serial)}
-        self.moved = moved = news if self.carrier.listed else news | self.moved
-        self.facts = facts  # type: ignore[assignment]
-        if self.sick or self.bounded or self.frozen or self.restores or self.ledger.head is None:
+        if self.sick or self.bounded or self.restores:
             return None
-        if "JobsPage" in self.server.faults.at_work or not self.carrier.state.walk.trusted:
-            return None
-        jobs = {job.id: job for job in self.server.jobs}
-        moved = moved | {id_ for id_ in jobs if (1, id_) not in self.ledger.told}  # no list need show it
-        for id_, track in self.carrier.state.tracks.items():
-            job, told = jobs.get(id_), self.ledger.told[1, id_]
-            if track.open and (job is None or ("JobEvents", id_) not in self.carrier.heard or self._untold(job, told)):  # type: ignore[arg-type]
-                moved = moved | {id_}
-        return len(moved) + 2
-
-    def _untold(self, job: ModelJob, told: Told) -> bool:
-        nodes = {id_ for id_, node, _, at, _ in job.events if node is not None and at <= self.now}
-        return bool(nodes - set(told.events)) or job.over
-
-    def _true(self, epoch: int, id_: int, told: Told, certificate: dict[str, object]) -> None:
-        if not certificate["complete"] or not told.serials:
-            return
-        job = self.server.all[next(iter(told.serials))]
-        lost = set(job.ends) - told.ended
-        assert not lost, f"e{epoch}:job/{id_} is called complete without the end of {lost}"
+        return self.kindness.most(self.carrier, judged=not self.frozen)
 
     def teardown(self) -> None:
         if not self.carriers:
             return
-        self.server.faults.at_work.clear()
-        self.server.faults.limit = None
-        self.server.faults.no_offset = False
+        self.server.faults.heal()
         for carrier in self.carriers:
             carrier.fates = []
         self._live(420.0 if self.sick else 150.0, step=2.0)
@@ -353,29 +321,21 @@ class JobsMachine(RuleBasedStateMachine):
         self._nothing_is_left()
 
     def _everything_is_told(self) -> None:
+        # A job below all that was ever shown can only be found while one page shows it.
+        low = self.low or (self.ledger.first if self.ledger.first > FRESH_MAX else 1)
         for job in self.server.jobs:
-            # A job below all that the first list showed can only be found while one page shows it.
-            if job.serial in self.excused or job.id < self.low or self._out_of_sight(job):  # type: ignore[attr-defined]
+            if job.serial in self.excused or job.id < low:
                 continue
-            parts = {key: told for key, told in self.ledger.told.items() if key[1] == job.id}
-            if job.id < self.base and any(_given_up(told) for told in parts.values()):
-                continue  # of history that could not be read at its turn, the certificate says so
-            whole = [epoch for (epoch, _), told in parts.items() if _whole(job, told, sick=self.sick)]  # type: ignore[arg-type]
-            assert whole, f"job {job} is not whole in {parts}"
-
-    def _out_of_sight(self, job: ModelJob) -> bool:
-        """Whether a job became visible after the patience with its gap, and below what lists show by then."""
-        newer = sum(other.id > job.id for other in self.server.jobs)
-        gaps = {notice["subject"] for notice in self.ledger.notices("gap")}
-        return f"{job.id}-{job.id}" in gaps and (self.bounded or newer >= 25)
+            if judging.unwatched(job, self.server, self.ledger, self.base, bounded=self.bounded):
+                continue
+            parts = [told for key, told in self.ledger.told.items() if key[1] == job.id] or [Told()]
+            if any(excused(job, told, self.server, WINDOW_S, history=job.id < self.base) for told in parts):
+                continue
+            assert any(whole(job, told, sick=self.sick) for told in parts), f"job {job} is not whole in {parts}"
 
     def _nothing_is_left(self) -> None:
-        walk, open_ = self.carrier.state.walk, {job.id for job in self.server.jobs if not job.over}  # type: ignore[attr-defined]
-        assert walk.trusted or not self.server.jobs
-        assert not walk.todo
-        assert not walk.gaps
+        judging.nothing_is_open(self.carrier, self.server)
         left = set(self.carrier.state.tracks)
-        assert left <= open_, f"still tracked: {left - open_}"
         keys = {"prod/jobs", *(f"prod/jobs/{id_}" for id_ in left)}
         if self.beside:
             past, beside = self.carriers[1].stream, self.carriers[1].state
@@ -383,43 +343,7 @@ class JobsMachine(RuleBasedStateMachine):
             assert past.done(beside) or self.ledger.head is None, f"the backfill stands at {past.view(beside)}"
             keys |= {f"prod/jobs-backfill{end}" for end in ("", "/window", "/eras")}
         assert set(self.ledger.documents) <= keys, f"documents of nobody: {set(self.ledger.documents) - keys}"
-        self._every_id_is_accounted_for()
-
-    def _every_id_is_accounted_for(self) -> None:
-        head = self.ledger.head
-        if head is None:
-            return
-        told = {id_ for epoch, id_ in self.ledger.told if epoch == head.epoch}
-        resets = self.ledger.notices("source_reset")
-        assert len(resets) == head.epoch - 1
-        survivor = int(resets[-1]["explanation"].rpartition(" ")[2]) if resets else 0
-        first = survivor + 1 if survivor else 0 if resets else self.base
-        for kind in ("gap", "pruned_unread"):
-            for notice in self.ledger.notices(kind):
-                if notice["epoch"] == f"e{head.epoch}":
-                    low, _, high = str(notice["subject"]).partition("-")
-                    told |= set(range(int(low), int(high) + 1))
-        first = first or min(told, default=head.high + 1)
-        silent = set(range(first, head.high + 1)) - told
-        assert not silent, f"no word about {silent}"
-
-
-def _given_up(told: Told) -> bool:
-    last = told.certificates[-1] if told.certificates else {"reasons": ()}
-    return any(reason.startswith("it could not be read") for reason in last["reasons"])
-
-
-def _whole(job: ModelJob, told: Told, *, sick: bool) -> bool:
-    """Whether everything about a job is told, and its last certificate says so."""
-    if set(told.events) != {id_ for id_, *_ in job.events} or (told.serials and told.serials != {job.serial}):
-        return False
-    if told.states != job.words():
-        return False
-    if not job.over:
-        return True
-    if not told.certificates or told.certificates[-1]["delivered"]["events"] != len(job.events):
-        return False
-    return sick or bool(told.certificates[-1]["complete"])  # a sick server may not have shown the nodes in time
+        judging.every_id_is_accounted_for(self.ledger, self.base)
 
 
 TestJobs = JobsMachine.TestCase
