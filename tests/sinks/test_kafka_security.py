@@ -213,6 +213,23 @@ async def test_a_group_that_we_may_not_join_is_told_and_joined_once_we_may(secur
         assert findings[f"consumer group {prefix}"].level == "ok"
 
 
+async def test_rights_are_told_without_being_tried(secured: Broker, prefix: str) -> None:
+    there = place(secured, prefix, "SASL_PLAINTEXT", **LOGIN | {"sasl_plain_username": "nobody"})
+    everything = KafkaPlace(secured.bootstrap, prefix)
+    async with opened(everything.sink(), JOBS):
+        pass
+    for operation in (8, 10):  # Describe, DescribeConfigs
+        await allow(secured, "nobody", topics=prefix, operation=operation)
+    topics = await everything.topics()
+    async with asyncio.timeout(20):
+        while True:
+            findings = {finding.subject: finding for finding in await there.sink().check([JOBS])}
+            if {findings[topic].message for topic in topics} == {"we may not Write", "we may not Write and Read"}:
+                break  # the rules have reached the broker's authorizer
+    assert "kafka-acls.sh" in findings[f"{prefix}.cursors"].hint
+    assert "User:nobody --operation Write --operation Read" in findings[f"{prefix}.cursors"].hint
+
+
 @asynccontextmanager
 async def granted(there: KafkaPlace) -> AsyncIterator[KafkaSink]:
     """Open the sink once a new rule has reached the broker's authorizer, which nothing else tells."""
@@ -236,12 +253,14 @@ async def refused_by_rights(there: KafkaPlace) -> Refused:
     return caught.value
 
 
-async def allow(broker: Broker, user: str, *, topics: str = "", transactional_ids: str = "", groups: str = "") -> None:
-    """Let a user do everything with topics, transactional ids or groups that begin with this."""
-    prefixed, everything, permitted, topic, group, transactional_id = 4, 2, 3, 2, 3, 5
+async def allow(
+    broker: Broker, user: str, *, topics: str = "", transactional_ids: str = "", groups: str = "", operation: int = 2
+) -> None:
+    """Let a user do everything, or this, with topics, transactional ids or groups that begin with this."""
+    prefixed, permitted, topic, group, transactional_id = 4, 3, 2, 3, 5
     kinds = ((topic, topics), (group, groups), (transactional_id, transactional_ids))
     kind, name = next((kind, name) for kind, name in kinds if name)
-    rule = CreateAclsRequest(kind, name, prefixed, f"User:{user}", "*", everything, permitted)
+    rule = CreateAclsRequest(kind, name, prefixed, f"User:{user}", "*", operation, permitted)
     async with administration(broker.bootstrap) as admin:
         answer = await admin._send_to_controller(rule)
     assert answer.to_object()["creation_responses"][0]["error_code"] == 0, answer

@@ -10,16 +10,14 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     BrokerResponseError,
-    GroupAuthorizationFailedError,
     KafkaError,
     NoError,
     TopicAlreadyExistsError,
     for_code,
 )
-from aiokafka.protocol.group import HeartbeatRequest
 
 from orchbridge.core.errors import Refused, SinkLost
-from orchbridge.core.ports import Codec, Finding, StreamId
+from orchbridge.core.ports import Codec, StreamId
 from orchbridge.sinks.kafka.clients import Clients
 from orchbridge.sinks.kafka.errors import meaning
 from orchbridge.sinks.kafka.settings import KafkaSettings
@@ -124,76 +122,3 @@ async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str
 def _refusal(error: KafkaError, topic: str) -> Refused | SinkLost:
     found = meaning(error, f"topic {topic}")
     return found if isinstance(found, Refused) else SinkLost(f"topic {topic}: {error}")
-
-
-async def inspect(
-    clients: Clients, settings: KafkaSettings, streams: Sequence[StreamId], codec: Codec
-) -> list[Finding]:
-    """Look at everything `check` should tell, changing nothing; raise what keeps us from the broker."""
-    async with clients.admin() as admin:
-        findings = [Finding("kafka", "ok", f"reached {settings.bootstrap_servers}")]
-        existing = set(await admin.list_topics())
-        wanted = required(streams, codec, settings)
-        for need in wanted:
-            if need.topic not in existing:
-                findings.append(_missing(need, settings))
-        for need in wanted:
-            if need.topic in existing:
-                findings += await _look(admin, need, settings.bootstrap_servers)
-        findings += await _rights(admin, settings, streams, existing)
-    return findings
-
-
-def _missing(need: Need, settings: KafkaSettings) -> Finding:
-    if settings.create_topics:
-        return Finding(need.topic, "ok", f"missing; will be created, {need.partitions} partitions, {need.cleanup}")
-    hint = f"{create(need, settings.bootstrap_servers)} or set create_topics = true"
-    return Finding(need.topic, "failed", "missing", hint)
-
-
-async def _look(admin: AIOKafkaAdminClient, need: Need, bootstrap: str) -> list[Finding]:
-    try:
-        topic = (await describe(admin, [need.topic]))[need.topic]
-    except (Refused, SinkLost) as error:
-        return [Finding(need.topic, "failed", str(error), error.hint)]
-    good = f"{topic.partitions} partitions, {topic.replicas} replicas, {topic.configs.get('cleanup.policy')}"
-    return judge(need, topic, bootstrap) or [Finding(need.topic, "ok", good)]
-
-
-async def _rights(
-    admin: AIOKafkaAdminClient, settings: KafkaSettings, streams: Sequence[StreamId], existing: set[str]
-) -> list[Finding]:
-    """See whether we may use our names.
-
-    Asking creates the broker's internal topics where there are none, and they may be hidden from
-    us; so ask where we see them, or see that orchbridge was at work before.
-    """
-    asked = [(settings.group, 0, "__consumer_offsets", "consumer group")]
-    asked += [(settings.transactional_id(stream), 1, "__transaction_state", "transactional id") for stream in streams]
-    findings: list[Finding] = []
-    for name, kind, topic, words in asked:
-        subject = f"{words} {name}"
-        if topic not in existing and settings.cursor_topic not in existing:
-            findings.append(Finding(subject, "ok", "not seen before; the broker will tell at the first use"))
-            continue
-        try:
-            node = await admin.find_coordinator(name, kind)
-            if kind == 0:
-                await _may_join(admin, node, name)
-        except BrokerResponseError as error:
-            found = meaning(error, subject)
-            level = "failed" if found is not None else "warning"
-            findings.append(Finding(subject, level, str(found or error), found.hint if found else "try again"))
-        else:
-            findings.append(Finding(subject, "ok", "may be used"))
-    return findings
-
-
-async def _may_join(admin: AIOKafkaAdminClient, node: int, group: str) -> None:
-    """Raise GroupAuthorizationFailedError where we may not be a member.
-
-    A heartbeat of a member that does not exist needs the same right as joining, and changes nothing.
-    """
-    answer = await admin._client.send(node, HeartbeatRequest(group, 0, "nobody"))
-    if for_code(answer.error_code) is GroupAuthorizationFailedError:
-        raise GroupAuthorizationFailedError(group)

@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
 from aiokafka.errors import KafkaError
 
 from orchbridge.core.errors import ConfigError, OrchbridgeError
@@ -104,6 +104,16 @@ class Clients:
         finally:
             await _end_member(client)
 
+    @contextlib.asynccontextmanager
+    async def connection(self, host: str, port: int) -> AsyncIterator[AIOKafkaConnection]:
+        """Yield a connection to one broker, let in as all clients are; raise what keeps us from it."""
+        options = {name: value for name, value in self._options().items() if name != "bootstrap_servers"}
+        connection = await create_conn(host, port, **options)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
     async def _start(self, client: Any) -> None:
         try:
             await client.start()
@@ -115,11 +125,10 @@ class Clients:
 
     async def _why(self) -> OrchbridgeError | None:
         """aiokafka only says that no broker answered; knock once more to learn what it says to us."""
-        options = {name: value for name, value in self._options().items() if name != "bootstrap_servers"}
         for host, port, _ in collect_hosts(self._settings.bootstrap_servers):
             try:
-                async with asyncio.timeout(STOP_S):
-                    (await create_conn(host, port, **options)).close()
+                async with asyncio.timeout(STOP_S), self.connection(host, port):
+                    pass
             except (KafkaError, OSError, TimeoutError) as cause:
                 found = meaning(cause, f"Kafka at {host}:{port}")
                 if found is not None:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from orchbridge.core.errors import ConfigError, OrchbridgeError, Refused, SinkLost
 from orchbridge.core.ports import Codec, Finding, Group, Kept, Recalled, StreamId
-from orchbridge.sinks.kafka import admin, owners
+from orchbridge.sinks.kafka import admin, inspection, owners
 from orchbridge.sinks.kafka.clients import Clients
 from orchbridge.sinks.kafka.errors import DOUBT, lost, meaning
 from orchbridge.sinks.kafka.fitting import Fitting
@@ -105,7 +105,7 @@ class KafkaSink:
         where = self._settings.bootstrap_servers
         try:
             async with asyncio.timeout(self._settings.claim_limit_s):
-                return await admin.inspect(self._clients, self._settings, streams, self._codec)
+                return await inspection.inspect(self._clients, self._settings, streams, self._codec)
         except (Refused, ConfigError, SinkLost) as error:
             return [Finding("kafka", "failed", str(error), error.hint)]
         except DOUBT as error:

@@ -13,6 +13,7 @@ from orchbridge.sinks.kafka.settings import CURSOR_PARTITIONS, DAY_MS, KafkaSett
 CURSORS = "cursors"
 PE_KEEPS_MS = 30 * DAY_MS  # the orchestrator's own default
 MESSAGE_BYTES_MIN = 65_536
+MESSAGE_BYTES_OURS = 1_048_576  # what we send at most, see KafkaSettings.max_request_size
 
 _SMALL_SEGMENTS = {"segment.ms": "600000", "segment.bytes": "16777216", "min.cleanable.dirty.ratio": "0.01"}
 
@@ -133,11 +134,17 @@ def _replicas(need: Need, topic: Topic, bootstrap: str) -> Sequence[Finding]:
 
 def _messages(need: Need, topic: Topic, bootstrap: str) -> Sequence[Finding]:
     found: list[Finding] = []
+    message = ""
     if topic.message_bytes_max < MESSAGE_BYTES_MIN:
         message = f"max.message.bytes is {topic.message_bytes_max}: many records will not fit and go to quarantine"
-        found.append(
-            Finding(need.topic, "warning", message, alter(need.topic, "max.message.bytes", "1048588", bootstrap))
+    elif topic.message_bytes_max < MESSAGE_BYTES_OURS:
+        message = (
+            f"max.message.bytes is {topic.message_bytes_max}, our largest message {MESSAGE_BYTES_OURS}:"
+            " larger records go to quarantine"
         )
+    if message:
+        fix = alter(need.topic, "max.message.bytes", "1048588", bootstrap)
+        found.append(Finding(need.topic, "warning", message, fix))
     if topic.configs.get("message.timestamp.type") == "LogAppendTime":
         message = "message.timestamp.type is LogAppendTime: timestamps say when a record was written"
         fix = alter(need.topic, "message.timestamp.type", "CreateTime", bootstrap)
