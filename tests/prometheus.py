@@ -45,6 +45,7 @@ class _Server:
             path.write_text(text)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self._client = httpx.Client(base_url=self.url, timeout=10, trust_env=False)
         with (self.folder / "out.log").open("ab") as out:
             self._process = subprocess.Popen(
                 [program(name), *options(self.folder, self.port)],
@@ -66,12 +67,13 @@ class _Server:
 
     def get(self, path: str, **parameters: str) -> Any:
         """Return the JSON of an answer; fail with the server's own words."""
-        answer = httpx.get(f"{self.url}{path}", params=parameters, timeout=10, trust_env=False)
+        answer = self._client.get(path, params=parameters)
         assert answer.is_success, f"{path} {parameters}: {answer.status_code} {answer.text}"
         return answer.json()
 
     def end(self) -> None:
         """End it and forget its data."""
+        self._client.close()
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -81,7 +83,7 @@ class _Server:
 
     def _ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/-/ready", timeout=5, trust_env=False).is_success
+            return self._client.get("/-/ready").is_success
         except httpx.TransportError:
             return False
 
