@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from tests.browser.chromium import Chromium, Tab
+from tests.browser.palette import reduced
 from tests.browser.stage import World, bridged
 from tests.debian import need
 from tests.e2e.programs import get, wait_until
@@ -15,11 +16,11 @@ from tests.e2e.programs import get, wait_until
 DOCS = Path(__file__).parent.parent.parent / "docs"
 BYTES_MAX = 200_000
 SCENES = (
-    ("prod", "demo:nodes=400,shortest=5,longest=30", "now"),
+    ("prod", "demo:nodes=400,shortest=3,longest=12", "now"),
     ("lab", "backlog:jobs=260,events=10", "earliest"),
 )
 # Name, width, how much of the height, dark: as much as fits into the bytes.
-PICTURES = (("light", 1180, 1900, False), ("dark", 1180, 1900, True), ("narrow", 360, 2500, False))
+PICTURES = (("light", 1180, 3000, False), ("dark", 1180, 3000, True), ("narrow", 360, 3600, False))
 
 
 def main() -> int:
@@ -38,6 +39,7 @@ def main() -> int:
                 path = DOCS / f"status-{name}.png"
                 _unfold(tab)
                 tab.picture(path, height_max=height)
+                path.write_bytes(reduced(browser.tab(), path.read_bytes()))
                 large += [path] if path.stat().st_size > BYTES_MAX else []
                 print(f"{path.relative_to(DOCS.parent)}: {path.stat().st_size:,} bytes")
     return 1 if large else 0

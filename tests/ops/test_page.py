@@ -21,8 +21,9 @@ from orchbridge.ops.failures import ErrorGroup, FailedJob
 from orchbridge.ops.grouped import grouped
 from orchbridge.ops.page import page
 from orchbridge.ops.page.html import Html, el
-from orchbridge.ops.page.parts import shares
+from orchbridge.ops.page.parts import RUNBOOKS, shares
 from orchbridge.ops.page.style import DARK, LIGHT, PARTS_ON, STYLE, TEXT_ON
+from orchbridge.ops.runbooks import runbooks
 from orchbridge.ops.status import GroupStatus, Mishap, SourceStatus, Status, StreamStatus
 from tests.ops.stage import START
 
@@ -217,6 +218,13 @@ def test_it_can_be_found_ones_way_in() -> None:
     assert all(text for _, text in tree.all(tag="caption"))
     assert all(told.get("scope") in {"col", "row"} for told, _ in tree.all(tag="th"))
     assert {"metrics", "status.json", "readyz", "healthz", "runbooks/"} <= {t["href"] for t, _ in tree.all(tag="a")}
+
+
+def test_it_leads_to_runbooks_that_are_there() -> None:
+    assert set(RUNBOOKS.values()) <= set(runbooks().texts)
+    mishap = Mishap(START, "the token has expired", "write a new one")
+    tree = seen(stream(state="parked", mishap=mishap))
+    assert tree.all(tag="a", href="runbooks/OrchbridgeStreamParked")
 
 
 def test_without_scripts_it_reloads_itself() -> None:

@@ -7,7 +7,7 @@ from hashlib import blake2s
 from orchbridge.ops.failures import FailedJob
 from orchbridge.ops.grouped import Trouble, grouped
 from orchbridge.ops.page.html import Html, el, said
-from orchbridge.ops.page.parts import job_link, more, row, section, table
+from orchbridge.ops.page.parts import job_link, more, row, runbook, section, table
 from orchbridge.ops.page.words import ago, many
 from orchbridge.ops.status import Status
 
@@ -25,8 +25,9 @@ def failed(status: Status) -> Html:
     several = len(status.sources) > 1
     items = [_group(group, status.now, several=several) for group in groups[:GROUPS_SHOWN]]
     note = f"{many(len(jobs), 'job or plan') if len(jobs) == 1 else f'{len(jobs):,} jobs and plans'} in the last hour"
-    return section("failures", "Failures", el("ul", items, class_="groups"), more(GROUPS_SHOWN, len(groups), "error"),
-                   note=note)  # fmt: skip
+    listed = el("ul", items, class_="groups")
+    how = el("p", "What to do about them: ", runbook("failures"), ".", class_="soft")
+    return section("failures", "Failures", listed, more(GROUPS_SHOWN, len(groups), "error"), how, note=note)
 
 
 def _group(group: Trouble, now: float, *, several: bool) -> Html:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from orchbridge.ops.changes import Change, Moves
 from orchbridge.ops.page.html import Html, el, said
-from orchbridge.ops.page.parts import bar, legend, more, pill, row, section, table
+from orchbridge.ops.page.parts import bar, legend, more, pill, row, runbook, section, table
 from orchbridge.ops.page.words import many, since
 from orchbridge.ops.status import OWNER, SourceStatus, Status, StreamStatus
 
@@ -41,6 +41,9 @@ def _source(source: SourceStatus, stream: StreamStatus, now: float) -> Html:
         head,
         gauge,
         legend(shown),
+        el("p", "What to do about disconnected nodes: ", runbook("nodes"), ".", class_="soft")
+        if view.nodes_disconnected
+        else None,
         el("div", _brokers(view.nodes_by_broker, source.name), _changes(stream.moves, source.name, now), class_="two"),
     )
 
@@ -51,7 +54,7 @@ def _brokers(told: Mapping[str, int], source: str) -> Html | None:
     ranked = sorted(told.items(), key=lambda item: (-item[1], item[0]))
     total = sum(told.values())
     rows = [
-        row(BROKER_HEADS, said(name, "not told"), f"{count:,}", f"{100 * count / total:.0f} %")
+        row(BROKER_HEADS, _named(name), f"{count:,}", f"{100 * count / total:.0f} %")
         for name, count in ranked[:BROKERS_SHOWN]
     ]
     listed = table(f"Connected nodes of {source} by broker", BROKER_HEADS, rows)
@@ -69,5 +72,13 @@ def _changes(moves: Moves, source: str, now: float) -> Html:
 
 
 def _change(change: Change, now: float) -> Html:
-    when = el("span", since(change.time, now), " ago")
-    return row(CHANGE_HEADS, said(change.certname), pill(change.what, COLOURS[change.what]), when, said(change.broker))
+    when = el("span", since(change.time, now), " ago", class_="when")
+    return row(
+        CHANGE_HEADS, said(change.certname), pill(change.what, COLOURS[change.what]), when, _named(change.broker)
+    )
+
+
+def _named(broker: str | None) -> Html:
+    """Return a broker by its host, which is what tells them apart, with its whole address for those who point at it."""
+    host = (broker or "").removeprefix("pcp://").partition("/")[0]
+    return el("span", said(host, "not told"), title=broker or None)

@@ -11,6 +11,15 @@ from orchbridge.ops.page.words import many
 BAR = {"finished": "finished", "failed": "failed", "errored": "errored", "skipped": "skipped", "running": "running"}
 OVER = ("finished", "failed", "errored", "skipped")
 WAITING = "waiting"
+# What the page leads to where something is wrong; a test sees that each is there.
+RUNBOOKS = {
+    "parked": "OrchbridgeStreamParked",
+    "stumbling": "OrchbridgeSinkUnstable",
+    "stuck": "OrchbridgeStreamStalled",
+    "source": "PuppetOrchestratorUnreachable",
+    "failures": "PuppetJobFailed",
+    "nodes": "PuppetNodesUnreachable",
+}
 
 
 def section(id_: str, title: str, *children: Child, note: str = "") -> Html:
@@ -47,6 +56,11 @@ def row(heads: Sequence[str], *cells: Child) -> Html:
 def wide_row(heads: Sequence[str], *children: Child) -> Html:
     """Return a row that is one cell, told of the row above."""
     return el("tr", el("td", *children, role="cell", colspan=len(heads)), role="row", class_="wide")
+
+
+def runbook(about: str) -> Html:
+    """Return a link to the page that says more about what is wrong."""
+    return el("a", "runbook", href=f"runbooks/{RUNBOOKS[about]}", aria_label=f"runbook: {RUNBOOKS[about]}")
 
 
 def job_link(kind: str, id_: int, url: str | None) -> Html:

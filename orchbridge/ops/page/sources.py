@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchbridge.ops.page.html import Child, Html, el, said
-from orchbridge.ops.page.parts import pill, row, section, table, wide_row
+from orchbridge.ops.page.parts import pill, row, runbook, section, table, wide_row
 from orchbridge.ops.page.words import ago, span, took
 from orchbridge.ops.status import (
     DONE,
@@ -122,4 +122,5 @@ def _mishap(stream: StreamStatus, now: float) -> Html | None:
     head = "Last error, " if lasts else "It moves again after an error, "
     what = [head, ago(told.at, now), ": ", said(told.message), "."]
     action = [" ", el("b", "What to do:"), " ", said(told.action), "."] if told.action else []
-    return el("p", *what, *action, class_=f"mishap {how}")
+    about = stream.state if stream.state in {PARKED, STUMBLING} else "stuck" if stuck else "source"
+    return el("p", *what, *action, *([" ", runbook(about)] if lasts else []), class_=f"mishap {how}")

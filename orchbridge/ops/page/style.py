@@ -74,7 +74,8 @@ table{{width:100%;border-collapse:collapse;font-variant-numeric:tabular-nums;fon
 thead th{{font-weight:500;color:var(--soft);font-size:.85rem;padding-top:0}}
 th,td{{text-align:left;padding:.38rem .9rem .38rem 0;border-bottom:1px solid var(--line);vertical-align:top}}
 tbody tr:last-child>*{{border-bottom:0}}tr:has(+.wide)>*{{border-bottom:0;padding-bottom:.1rem}}
-tbody th{{font-weight:600}}
+tbody th{{font-weight:600}}time,.when{{white-space:nowrap}}
+.source table{{table-layout:fixed}}.source th:nth-child(3){{width:26%}}
 .mishap{{margin:0;padding:.4rem .7rem;border-radius:.5rem;background:var(--calmbg);color:var(--ink)}}
 .mishap.error{{background:var(--badbg)}}.mishap.warning{{background:var(--warnbg)}}
 .mishap.soft{{background:none;color:var(--soft);padding:0}}
@@ -90,7 +91,7 @@ forced-color-adjust:none}}
 .dot{{forced-color-adjust:none}}
 .jobs{{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,27rem),1fr));gap:0 2.5rem}}
 .jobs>li{{padding:.5rem 0 .55rem;border-top:1px solid var(--line);min-width:0}}
-.head{{display:flex;flex-wrap:wrap;gap:0 .6rem;align-items:baseline}}.when{{margin-left:auto;white-space:nowrap;
+.head{{display:flex;flex-wrap:wrap;gap:0 .6rem;align-items:baseline}}.when{{margin-left:auto;
 font-variant-numeric:tabular-nums}}
 .description{{margin:.05rem 0;font-size:.92rem}}
 .groups>li{{border-bottom:1px solid var(--line)}}.groups>li:last-child{{border-bottom:0}}
