@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -64,6 +66,34 @@ class KafkaPlace:
                     found += records
                 wanted = {place: end for place, end in wanted.items() if await consumer.position(place) < end}
             return found
+
+    async def autopsy(self) -> str:
+        """Return what each partition of ours holds, for when a reader saw less than was acknowledged.
+
+        `end` is where everybody's records end, `stable` where those that are decided do; `written` counts
+        records whatever became of their transactions.
+        """
+        options = {"bootstrap_servers": self.settings.bootstrap_servers, "auto_offset_reset": "earliest"}
+        places = [TopicPartition(name, n) for name, count in (await self.topics()).items() for n in range(count)]
+        async with (
+            AIOKafkaConsumer(**options) as reader,
+            AIOKafkaConsumer(**options, isolation_level="read_committed") as committed,
+        ):
+            await asyncio.gather(
+                *(each._client.set_topics({at.topic for at in places}) for each in (reader, committed))
+            )
+            ends, stable = await reader.end_offsets(places), await committed.end_offsets(places)
+            reader.assign([place for place in places if ends[place]])
+            written = Counter[TopicPartition]()
+            deadline = asyncio.get_running_loop().time() + 10.0
+            while asyncio.get_running_loop().time() < deadline:
+                for place, records in (await reader.getmany(timeout_ms=500)).items():
+                    written[place] += len(records)
+        return "; ".join(
+            f"{at.topic}-{at.partition}: end {ends[at]}, stable {stable[at]}, written {written[at]}"
+            for at in places
+            if ends[at]
+        )
 
 
 @contextlib.asynccontextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -146,7 +148,9 @@ async def test_recall_waits_for_a_foreign_transaction_only_so_long(place: KafkaP
             assert (await cursors(lane))["prod/jobs"]["owner"] == "a", "as soon as it is gone"
 
 
-async def test_a_member_outlives_its_broker_and_its_lane_too(place: KafkaPlace, kafka_broker: Broker) -> None:
+async def test_a_member_outlives_its_broker_and_its_lane_too(
+    place: KafkaPlace, kafka_broker: Broker, tmp_path: Path
+) -> None:
     """Whatever the coordinator does after its restart: in the end the worker has its stream, and nothing is twice."""
     losses: list[SinkLost] = []
     async with opened(place.sink(), JOBS) as sink, sink.join([JOBS], "w1") as group, asyncio.timeout(100):
@@ -161,9 +165,12 @@ async def test_a_member_outlives_its_broker_and_its_lane_too(place: KafkaPlace, 
                 await asyncio.to_thread(kafka_broker.start)
     seen, again = await place.seen(), await place.seen()
     numbers = sorted(int(item.id.rsplit("/", 1)[1]) for item in seen)
-    assert numbers == list(range(1, 1_001)), (
-        f"read {len(seen)}, then {len(again)}; lost {[str(loss) for loss in losses]}"
-    )
+    if numbers != list(range(1, 1_001)):
+        kept = tmp_path / "kafka"
+        told = await place.autopsy()
+        await asyncio.to_thread(kafka_broker.kill)
+        shutil.copytree(kafka_broker.folder, kept)
+        pytest.fail(f"read {len(seen)}, then {len(again)}; {told}; lost {list(map(str, losses))}; the broker: {kept}")
     assert losses, "the broker died at the wrong moments"
     assert not any(loss.contested for loss in losses)
 
