@@ -10,9 +10,10 @@ from orchbridge.core.facts import Connection
 from orchbridge.core.inventory.stream import InventoryStream
 from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.plans.stream import PlanStream
+from orchbridge.core.questions import JobEvents, PlanEvents, Trouble
 from orchbridge.core.view import BROKERS_MAX, DESCRIPTION_MAX, RUNNING_MAX, StreamView, described, largest
 from tests.core.live import Life, settings
-from tests.core.server import ScriptedJob, Server
+from tests.core.server import ScriptedJob, Server, simple_job
 from tests.core.test_plans import events, plan
 
 NAMES = [f"n{number}.test" for number in range(4)]
@@ -37,6 +38,32 @@ def test_a_plan_that_runs_is_told_of_until_it_ends() -> None:
         life.until(3.0)
         view: StreamView = life.stream.view(life.state)  # type: ignore[attr-defined]
         assert [job.id for job in view.running] == shown
+
+
+def test_jobs_are_behind_while_their_events_cannot_be_had() -> None:
+    jobs = [simple_job(id_, 100 * id_, nodes=2) for id_ in range(1, 4)]
+    life = Life(JobStream(settings("jobs")), Server([*jobs, running(9)]))
+    life.server.trouble[JobEvents] = Trouble("server", "503")
+    life.until(5.0)
+    view: StreamView = life.stream.view(life.state)  # type: ignore[attr-defined]
+    assert view.behind == 4
+    del life.server.trouble[JobEvents]
+    life.until(120.0, step=1.0)
+    view = life.stream.view(life.state)  # type: ignore[attr-defined]
+    assert view.behind == 0, "what runs and has said all it has to say is not behind"
+    assert view.tracked == 4
+
+
+def test_plans_are_behind_until_their_events_are_read() -> None:
+    life = Life(PlanStream(settings("plans")), Server(plans={81: (plan("running"), events())}))
+    life.server.trouble[PlanEvents] = Trouble("server", "503")
+    life.until(5.0)
+    view: StreamView = life.stream.view(life.state)  # type: ignore[attr-defined]
+    assert view.behind == 1
+    del life.server.trouble[PlanEvents]
+    life.until(90.0, step=1.0)
+    view = life.stream.view(life.state)  # type: ignore[attr-defined]
+    assert view.behind == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from([None, "b1", "b2", "gone"])), max_size=15))

@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from orchbridge.core.batch import Batch
+from orchbridge.core.batch import BATCH_RECORDS_MAX, Batch
 from orchbridge.core.errors import SinkLost
+from orchbridge.core.facts import Connection
+from orchbridge.core.inventory.stream import InventoryStream
 from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.ports import Sink, StreamId
 from orchbridge.core.questions import JobEvents, JobsPage, Question, Reply
@@ -180,6 +182,21 @@ def test_a_stalled_question_holds_up_only_its_own_job() -> None:
             await asyncio.sleep(8.0)
             assert stage.certified == {"1": True, "2": True}
         assert sorted(stage.events) == wanted(server)
+
+    live(main())
+
+
+def test_what_answers_hold_is_told_once() -> None:
+    """A long answer is folded slice by slice, and is one answer all the same."""
+
+    async def main() -> None:
+        names = [f"n{number:04}.test" for number in range(2 * BATCH_RECORDS_MAX + 1)]
+        nodes = {name: Connection(name, True, None, "2026-01-01T00:00:00Z") for name in names}
+        stage, api = Stage(), Orchestrator(Server(inventory=nodes))
+        async with stage.carrying(api, InventoryStream(settings("inventory", poll_s=100.0))):
+            await asyncio.sleep(20.0)
+        assert stage.watch.count("committed") == 3
+        assert stage.watch.items == len(names)
 
     live(main())
 

@@ -18,6 +18,7 @@ class Watching:
         self.told: list[tuple[str, str, Any]] = []
         self.shares: list[Share] = []
         self.states: dict[str, Any] = {}
+        self.items = 0
         self._news = asyncio.Event()
 
     def _tell(self, what: str, stream: StreamId, detail: Any = None) -> None:
@@ -36,7 +37,7 @@ class Watching:
         self._tell("claimed", stream, state)
 
     def read(self, stream: StreamId, items: int) -> None:
-        pass
+        self.items += items
 
     def lapped(self, stream: StreamId, batch: Batch, now: float) -> None:
         self.states[stream.kind] = batch.state
