@@ -31,6 +31,7 @@ SILENT = "no error message"
 _BROKEN = {"job.node.failed.v1", "job.node.errored.v1"}
 _STATES = {"job.state.changed.v1": "job", "plan.state.changed.v1": "plan"}
 _TOLD = _BROKEN | _STATES.keys() | {"job.summary.v1", "plan.failed.v1"}
+_WORD = re.compile(r"[\w.-]+")  # as certnames are written; a pattern of each node would be compiled anew
 # What differs from node to node in a message that means the same: ids and digests, then any number.
 _VARIES = re.compile(r"\b(?=[0-9a-fA-F-]*\d)[0-9a-fA-F-]{8,}\b|\d+")
 
@@ -197,7 +198,7 @@ def _broken(case: _Case, data: Mapping[str, Any]) -> None:
 def _group(case: _Case, kind: object, code: object, message: object, node: str = "") -> _Group:
     text = _text(message, 4 * MESSAGE_MAX) or SILENT
     if node and node in text:
-        text = re.sub(rf"(?<![\w.-]){re.escape(node)}(?![\w-])", NODE, text)
+        text = _WORD.sub(lambda word: word[0].replace(node, NODE) if word[0].strip(".-") == node else word[0], text)
     text = _text(" ".join(text.split()), MESSAGE_MAX) or SILENT
     kind = _text(kind, NAME_MAX)
     key: tuple[object, ...] = (kind, code if isinstance(code, int) else None, alike(text))

@@ -57,6 +57,22 @@ def test_other_errors_stand_apart_the_most_widespread_first() -> None:
     assert job.nodes == {"failed": 5, "errored": 1}, "counted where PE does not tell"
 
 
+@pytest.mark.parametrize(
+    ("node", "message", "told"),
+    [
+        ("a.test", "no route to a.test.", "no route to <node>."),
+        ("a.test", "'a.test': refused (a.test:8142)", "'<node>': refused (<node>:8142)"),
+        ("a.test", "banana.test and a.testing differ", "banana.test and a.testing differ"),
+        ("a", "a plain word", "<node> plain word"),
+        ("a.test", "." * 5000 + "a.test", "." * 299 + "…"),
+    ],
+)
+def test_a_certname_in_a_message_is_any_node(node: str, message: str, told: str) -> None:
+    book = Failures()
+    book.committed(JOBS, [broken(node, message), failed()], START)
+    assert book.recent(START)[0].errors[0].message == told
+
+
 def test_events_after_the_end_and_the_certificate_belong_to_it() -> None:
     book = Failures()
     book.committed(JOBS, [failed(failed=1), broken("a", "late")], START)
