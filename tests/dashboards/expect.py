@@ -56,7 +56,7 @@ class Exact:
 
     Series of 0 may be there beside them, since counters begin as 0; where 0 is left out by the
     query itself (`sparse`) it may be missing. `at` is the moment to ask for. Large numbers that `increase`
-    `stretched` from its samples to both ends of the range differ by up to a scrape and a tenth at each end.
+    `stretched` from its samples to both ends of the range differ by up to two scrapes at each end.
     """
 
     by: Sequence[str]
@@ -64,12 +64,12 @@ class Exact:
     within: float = 1e-6
     sparse: bool = False
     stretched: bool = False
-    at: Literal["end", "busy"] = "end"
+    at: Literal["end", "busy", "parked"] = "end"
 
     def wrong(self, answer: Sequence[Series], view: View) -> Iterator[str]:
         told = {key: series.last for key, series in _keyed(answer, self.by).items()}
         truth, window = self.truth(view), view.stage.window
-        share = 2.2 * window.scrape / (window.end - window.start) if self.stretched else 0.0
+        share = 4.4 * window.scrape / (window.end - window.start) if self.stretched else 0.0
         for key in sorted(truth.keys() | told.keys()):
             if key not in told:
                 if truth[key] or not self.sparse:
@@ -80,18 +80,22 @@ class Exact:
 
 @dataclass(frozen=True)
 class Follows:
-    """A curve of something that is: at every point a value within those that were true in the slack before it.
+    """A curve of something that is: at every point a value that can be true, given the slack before it.
 
-    Where nothing changed for that long, it is exactly the one that is true.
+    The truth's keys may go on with what is counted, such as a job's id: of each the bridge may know
+    another moment, so the sum lies between the sums of the least and of the most each of them was.
+    Where nothing changed for that long, that is exactly the one value that is true. An age that
+    `grows` does so until the bridge has seen the end.
     """
 
     by: Sequence[str]
     truth: Callable[[View, float], Values]
     within: float = 1e-6
+    grows: bool = False
 
     def wrong(self, answer: Sequence[Series], view: View) -> Iterator[str]:
         told = _keyed(answer, self.by)
-        keys = self.truth(view, view.stage.window.end).keys()
+        keys = {key[: len(self.by)] for key in self.truth(view, view.stage.window.end)}
         yield from (f"{key} is missing" for key in keys - told.keys())
         known: dict[int, Values] = {}
         for key, series in told.items():
@@ -100,10 +104,17 @@ class Follows:
                 for tick in ticks:
                     if tick not in known:
                         known[tick] = self.truth(view, tick * TICK_S)
-                true = {known[tick].get(key, 0.0) for tick in ticks}
-                if not min(true) - self.within <= value <= max(true) + self.within:
-                    yield f"{key} is said to be {value} at {at:.1f}, but was {sorted(true)}"
+                low, high = _bounds(key, [known[tick] for tick in ticks])
+                high += SLACK_S if self.grows and high else 0.0
+                if not low - self.within <= value <= high + self.within:
+                    yield f"{key} is said to be {value} at {at:.1f}, but was {low} to {high}"
                     break
+
+
+def _bounds(key: Key, truths: Sequence[Values]) -> tuple[float, float]:
+    items = {item for truth in truths for item in truth if item[: len(key)] == key}
+    values = [[truth.get(item, 0.0) for truth in truths] for item in items]
+    return sum(map(min, values)), sum(map(max, values))
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,8 @@ class Stage:
     lines: dict[str, Counter[str]]  # source -> channel -> lines in its files
     lines_before: dict[str, Counter[str]]  # the same before the window
     expiry: dict[str, float]  # source -> end of its certificate's life
+    parked: float  # a moment at which the streams of `lab` are parked
+    refused: float  # answers of 503 that `lab` gave
     version: str
     firing: set[tuple[str, ...]]  # alert, severity, source
 
@@ -95,6 +97,12 @@ class Pe:
     def connect(self, node: str, connected: bool) -> None:
         assert self._client.post("/sim/inventory", json={"node": node, "connected": connected}).is_success
 
+    def lever(self, name: str, **body: Any) -> None:
+        assert self._client.post(f"/sim/{name}", json=body).is_success
+
+    def about_plans(self) -> int:
+        return sum(count for what, count in self.requests().items() if what.startswith("GET plan_jobs"))
+
     def requests(self) -> Counter[str]:
         return Counter(self._client.get("/sim/requests").json()["requests"])
 
@@ -117,7 +125,7 @@ def staged(folder: Path) -> Iterator[Stage]:
         program = stack.enter_context(running(folder / "run.out", "run", "-c", str(path)))
         program.wait_for("stream.claimed")
         begun, before, lines = _at_rest(prometheus, bridge, pes, folder)
-        clocks = _play(prometheus, pes)
+        clocks, refused = _play(prometheus, pes)
         ended = _told(prometheus, pes, folder, begun)
         after = {name: pe.requests() for name, pe in pes.items()}
         stories = {name: Story.read(name, folder / name / "truth.log", clocks[name]) for name in pes}
@@ -132,6 +140,8 @@ def staged(folder: Path) -> Iterator[Stage]:
             lines=_lines(folder),
             lines_before=lines,
             expiry={name: _expiry(folder / name / "tls") for name in pes},
+            parked=_parked(prometheus, pes["lab"]),
+            refused=refused,
             version=__version__,
             firing={
                 tuple(alert["labels"].get(label, "") for label in ("alertname", "severity", "source"))
@@ -157,6 +167,8 @@ def _at_rest(
     nodes = "count(pe_inventory_age_seconds) == 2"
     prometheus.wait_until("history and inventory", lambda: prometheus.query(past) and prometheus.query(nodes), 30)
     wait_until("readiness", lambda: get(bridge, "/readyz").status_code == 200, 20)
+    calm = _now(prometheus) + 6 * SCRAPE_S  # a rate looks back over four scrapes
+    prometheus.wait_until("calm", lambda: _now(prometheus) > calm)
     prometheus.wait_until_scraped()
     begun, lines = _now(prometheus), _lines(folder)
     before = {name: pe.requests() for name, pe in pes.items()}
@@ -164,10 +176,11 @@ def _at_rest(
     return begun, before, lines
 
 
-def _play(prometheus: Prometheus, pes: dict[str, Pe]) -> dict[str, tuple[int, float]]:
+def _play(prometheus: Prometheus, pes: dict[str, Pe]) -> tuple[dict[str, tuple[int, float]], float]:
     """Jobs that end in every way, in three environments; plans; nodes that go and come back; a long job at last.
 
-    Return a job of each source with the moment when it began, to set the clock of its truth by.
+    Return a job of each source with the moment when it began, to set the clock of its truth by; and how many
+    answers were 503.
     """
     prod, lab = pes["prod"], pes["lab"]
     names = [f"{group}{number:02d}.example.com" for number in range(1, 10) for group in ("web", "app", "db", "cache")]
@@ -183,12 +196,12 @@ def _play(prometheus: Prometheus, pes: dict[str, Pe]) -> dict[str, tuple[int, fl
     prod.do("deploy", environment="staging", scope=scope(*names[5:10]))
     prod.do("deploy", environment="production", scope=scope(gone, *names[10:12]))
     to_stop = prod.do("deploy", environment="development", scope=scope(*names[12:30]))
-    first = lab.do("task", task="facts", params={}, scope=scope("web01.example.com", "db01.example.com"))
-    clocks["lab"] = (int(first), time.time())
-    lab.do("deploy", environment="production", scope=scope("web01.example.com", "app01.example.com"))
-    lab.do("plan_run", plan_name="rollout::web", params={})
     prod.do("plan_run", plan_name="rollout::web", params={})
     plan_to_stop = prod.do("plan_run", plan_name="patching::weekly", params={})
+    refused, clocks["lab"] = _trouble(prometheus, lab)
+    lab.do("task", task="facts", params={}, scope=scope("web01.example.com", "db01.example.com"))
+    lab.do("deploy", environment="production", scope=scope("web01.example.com", "app01.example.com"))
+    lab.do("plan_run", plan_name="rollout::web", params={})
     for turn in range(1, 4):
         prod.connect(flapping, False)
         _seen(prometheus, "disconnected", turn)
@@ -205,7 +218,37 @@ def _play(prometheus: Prometheus, pes: dict[str, Pe]) -> dict[str, tuple[int, fl
     lab.connect("db01.example.com", False)
     prod.do("task", task="service::restart", params={"service": "httpd"}, scope=scope(*names[6:9]))
     prod.do("deploy", environment="production", scope=scope(*names[2:28]))
-    return clocks
+    lab.lever("skip", jobs=2)  # ids that no job has, and one above them
+    lab.do("deploy", environment="production", scope=scope("web01.example.com"))
+    return clocks, refused
+
+
+def _trouble(prometheus: Prometheus, pe: Pe) -> tuple[float, tuple[int, float]]:
+    """A job that is pruned while it runs, events that come late, answers of 503.
+
+    Return how many of these there were, and the job with the moment when it began.
+    """
+    number = pe.do("deploy", environment="production", scope={"nodes": ["web01.example.com", "app01.example.com"]})
+    clock = (int(number), time.time())
+    running = 'pe_jobs{source="lab", state="running"} == 1'
+    prometheus.wait_until("it runs", lambda: prometheus.query(running), 20)
+    pe.lever("prune", oldest=100)
+    pe.lever("knobs", event_visibility="seconds:0.8,p=0.5")
+    pe.do("task", task="facts", params={}, scope={"nodes": ["web01.example.com", "app01.example.com"]})
+    asked = pe.about_plans()
+    pe.lever("knobs", faults="503,on=plan_jobs")
+    failed = 'orchbridge_troubles_total{source="lab", kind="server"} >= 2'
+    prometheus.wait_until("failed answers", lambda: prometheus.query(failed), 20)
+    pe.lever("knobs", faults="none")
+    refused = pe.about_plans() - asked
+    return refused - 1.0, clock  # a lever may come while a request is on its way
+
+
+def _parked(prometheus: Prometheus, pe: Pe) -> float:
+    """Take the bridge's rights away; return when all streams of that source wait for a person."""
+    pe.lever("knobs", auth_fault="revoked")
+    prometheus.wait_until("parked", lambda: prometheus.value("sum(orchbridge_stream_parked)") == 3, 30)
+    return _now(prometheus)
 
 
 def _seen(prometheus: Prometheus, to: str, times: int) -> None:
@@ -222,7 +265,7 @@ def _told(prometheus: Prometheus, pes: dict[str, Pe], folder: Path, begun: float
         jobs = sum(len(story.jobs) for story in stories)
         proven = prometheus.value("sum(orchbridge_jobs_complete_total) + sum(orchbridge_jobs_incomplete_total)")
         left = prometheus.value("sum(pe_jobs) + sum(pe_plans)")
-        return all(work.outcome for work in works) and proven == jobs and left == 0
+        return all(work.over for work in works) and (proven or 0) >= jobs and left == 0
 
     prometheus.wait_until("the end of all jobs", ended, 60)
     prometheus.wait_until_scraped()
@@ -244,7 +287,7 @@ def _now(prometheus: Prometheus) -> float:
 
 
 def _lines(folder: Path) -> dict[str, Counter[str]]:
-    """Return how many records the files hold, as far as the cursor file vouches for them, and values redacted."""
+    """Return how many records the vouched part of the files holds, values redacted, and notices by kind."""
     found: dict[str, Counter[str]] = {name: Counter() for name in SOURCES}
     place = folder / "records"
     for topic, mark in json.loads((place / "orchbridge.cursors.json").read_text())["files"].items():
@@ -257,6 +300,14 @@ def _lines(folder: Path) -> dict[str, Counter[str]]:
             events = (json.loads(line) for line in data.splitlines() if b'"redacted"' in line)
             told = (event["data"].get("redacted", ()) for event in events if not event.get("replay"))
             found[source]["redacted"] += sum(map(len, told))
+            found[source]["late"] += data.count(b'"late":true')
+            if channel == "jobs":
+                told = (json.loads(line) for line in data.splitlines() if b"job.summary.v1" in line)
+                whole = (event["data"]["complete"] for event in told if not event.get("replay"))
+                found[source].update("complete" if each else "incomplete" for each in whole)
+            if channel == "notices":
+                kinds = (json.loads(line)["data"]["kind"] for line in data.splitlines())
+                found[source].update(f"notice {kind}" for kind in kinds)
     return found
 
 

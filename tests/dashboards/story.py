@@ -33,6 +33,11 @@ class Work:
     states: list[tuple[str, float]] = field(default_factory=list)
     stamps: dict[str, float] = field(default_factory=dict)
     results: Counter[str] = field(default_factory=Counter)
+    pruned: float = float("inf")  # when it vanished from the server, if it did before its end
+
+    @property
+    def over(self) -> bool:
+        return self.outcome is not None or self.pruned < float("inf")
 
     @property
     def outcome(self) -> str | None:
@@ -40,8 +45,8 @@ class Work:
 
     @property
     def ended(self) -> float:
-        """When it ended; later than anything where it has not."""
-        return self.states[-1][1] if self.outcome else float("inf")
+        """When it ended or vanished; later than anything where it has not."""
+        return self.states[-1][1] if self.outcome else self.pruned
 
     @property
     def seconds(self) -> float:
@@ -120,9 +125,17 @@ class Story:
             elif fact["fact"] == states and fact[kind] in found:
                 found[fact[kind]].states.append((fact["state"], at))
                 found[fact[kind]].stamps.setdefault(fact["state"], _stamp(fact))
+            elif fact["fact"] == "pruned":
+                for work in (found[number] for number in fact[f"{kind}s"] if number in found):
+                    work.pruned = at
             elif kind == "job" and fact["fact"] == "job_event" and fact["type"] in ENDS and fact["job"] in found:
                 found[fact["job"]].results[ENDS[fact["type"]]] += 1
         return list(found.values())
+
+    @cached_property
+    def skipped(self) -> list[int]:
+        """Ids that no job ever has."""
+        return [number for fact in self.facts if fact["fact"] == "skipped" for number in fact["jobs"]]
 
     @cached_property
     def moves(self) -> list[tuple[float, str, str, str]]:

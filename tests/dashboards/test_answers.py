@@ -49,8 +49,8 @@ def test_what_a_panel_shows_is_true(stage: Stage, target: Target, choices: Choic
     assert len(expected) == len([each for each in TARGETS if (each.board, each.panel) == (target.board, target.panel)])
     expectation = expected[ord(target.ref) - ord("A")]
     moment = stage.window.end
-    if isinstance(expectation, Exact) and expectation.at == "busy":
-        moment = stage.busy
+    if isinstance(expectation, Exact):
+        moment = {"end": moment, "busy": stage.busy, "parked": stage.parked}[expectation.at]
     answer = grafana.asked(stage.prometheus, target, choices, stage.window, moment)
     wrong = list(expectation.wrong(answer, view(stage, choices)))
     assert not wrong, "\n".join(wrong)

@@ -120,6 +120,27 @@ def test_its_queries_use_what_the_catalogue_has(board: Board, panel: Panel) -> N
         assert list(_unknown(query.expr)) == []
 
 
+# Their label values are the same as elsewhere, but it is not the reader who chooses them.
+UNFILTERED = {"orchbridge_build_info", "orchbridge_group_workers", "orchbridge_group_rebalances_total"}
+CHOICES = ("source", "environment", "stream")
+
+
+@EACH
+def test_its_queries_show_only_what_is_chosen(board: Board, panel: Panel) -> None:
+    """A selector without the reader's choice would show others' numbers among theirs."""
+    chosen = [variable.name for variable in board.variables]
+    for query in panel.queries:
+        for name, matchers in re.findall(r"\b((?:pe|orchbridge)_\w+|ALERTS)(\{[^}]*\})?", query.expr):
+            for choice in CHOICES:
+                if choice in chosen and choice in _labels(name) and not _about_all(board, name, choice):
+                    assert f'{choice}=~"${choice}' in matchers, f"{name} of {query.expr}"
+
+
+def _about_all(board: Board, name: str, choice: str) -> bool:
+    """Node and plan metrics know no environment; counters of all jobs by name neither."""
+    return name in UNFILTERED or (board.uid == "orchbridge-overview" and name == "ALERTS" and choice != "source")
+
+
 def test_variables_use_what_the_catalogue_has() -> None:
     for board in BOARDS:
         known: set[str] = set()

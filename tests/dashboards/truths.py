@@ -60,9 +60,9 @@ def failures(view: View) -> Values:
 
 
 def states(view: View, at: float, of: str, known: tuple[str, ...]) -> Values:
-    """How many unfinished jobs or plans are in each state."""
-    found = Counter(work.state(at) for work in getattr(view, of))
-    return {(state,): found[state] for state in (*known, "other")}
+    """Which unfinished jobs or plans are in each state, each by itself."""
+    found = {(state, "none"): 0.0 for state in (*known, "other")}
+    return found | {(state, work.source, str(work.id)): 1.0 for work in getattr(view, of) if (state := work.state(at))}
 
 
 jobs_by_state = partial(states, of="all_jobs", known=JOB_STATES)
@@ -170,7 +170,7 @@ def positions(view: View) -> Values:
     for story in view.stories:
         past = story.past
         ids = {
-            "jobs": past["jobs"] + len(story.jobs),
+            "jobs": past["jobs"] + len(story.jobs) + len(story.skipped),
             "plans": past["plans"] + len(story.plans),
             "inventory": len(story.nodes(view.stage.window.end)),
             "jobs-backfill": past["jobs"],
@@ -180,11 +180,20 @@ def positions(view: View) -> Values:
     return found
 
 
+def parked(view: View) -> float:
+    """All streams of `lab` that go on for ever, among the chosen ones."""
+    return sum(source == "lab" and not stream.endswith("-backfill") for source, stream in view.carried())
+
+
+def parked_everywhere(view: View) -> float:
+    return 3.0 if "lab" in view.sources else 0.0
+
+
 def tracked(view: View) -> Values:
-    """Finished jobs stay watched for 15 minutes; the inventory watches every node; delivered history nothing."""
+    """Finished jobs stay watched for 15 minutes, pruned ones not, and the inventory watches every node."""
     found: dict[Key, float] = {}
     for story in view.stories:
-        watched = {"jobs": len(story.jobs), "plans": len(story.plans)}
+        watched = {"jobs": sum(job.outcome is not None for job in story.jobs), "plans": len(story.plans)}
         watched["inventory"] = len(story.nodes(view.stage.window.end))
         found |= {(story.source, stream): watched.get(stream, 0) for stream in view.streams}
     return found
@@ -225,6 +234,43 @@ def hidden(view: View) -> float:
     return sum(_new_lines(view, "redacted"))
 
 
+def late(view: View) -> float:
+    """Records that the files say were late."""
+    return sum(_new_lines(view, "late"))
+
+
+def gaps(view: View) -> float:
+    """Ids declared empty; the skipped ones are, once the bridge has been patient for half a minute."""
+    return sum(_new_lines(view, "notice gap"))
+
+
+def notices(view: View) -> Values:
+    """Notices in the files, by kind. Those of this story are about jobs."""
+    kinds = {what for counts in view.stage.lines.values() for what in counts if what.startswith("notice ")}
+    counts = {(what.removeprefix("notice "),): sum(_new_lines(view, what)) for what in kinds}
+    return {kind: count for kind, count in counts.items() if count}
+
+
+def complete(view: View) -> float:
+    """Certificates in the files that prove a job whole: one for each that ended, more for those with late events."""
+    told = sum(_new_lines(view, "complete"))
+    assert told >= sum(job.outcome is not None for job in view.all_jobs)
+    return told
+
+
+def incomplete(view: View) -> float:
+    """Jobs that were pruned before they ended, for certain; and what the files certify as incomplete."""
+    told = sum(_new_lines(view, "incomplete"))
+    assert told >= sum(job.outcome is None for job in view.all_jobs)
+    return told
+
+
+def refusals(view: View) -> Values:
+    """The 503 of `lab`, asked for its plans."""
+    there = "lab" in view.sources and "plans" in view.streams
+    return {("server",): view.stage.refused} if there else {}
+
+
 def requests(view: View) -> Values:
     """Requests by the bridge's names of endpoints; the simulator's have braces: `GET jobs/{id}/events`."""
     total: Counter[Key] = Counter()
@@ -238,7 +284,8 @@ def requests(view: View) -> Values:
 
 
 def answers(view: View) -> Values:
-    return {("200",): sum(requests(view).values())}
+    refused = view.stage.refused if "lab" in view.sources else 0.0
+    return {("200",): sum(requests(view).values()) - refused} | ({("503",): refused} if refused else {})
 
 
 def events_read(view: View) -> Values:

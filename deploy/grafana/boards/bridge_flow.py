@@ -111,9 +111,9 @@ POSITION = (
         kind="table",
         title="Cursor and source",
         description=(
-            "The highest id that is fully accounted for, and the highest that the source has shown. Equal means "
-            "nothing "
-            "is left out; the cursor stays behind while an older id has not become visible."
+            "The highest id that was taken up, and the highest that the source has shown. Equal means that "
+            "nothing waits; "
+            "ids that were skipped on the way are remembered beside it and looked for."
         ),
         unit="none",
         queries=(
@@ -138,8 +138,9 @@ POSITION = (
         kind="timeseries",
         title="Ids the cursor is behind",
         description=(
-            "How many ids lie between the source's newest and the cursor. Steps that vanish again are jobs that became "
-            "visible out of order; a lasting one becomes a gap after its time."
+            "How many ids lie between the source's newest and the cursor: what is still to be taken up. After a "
+            "pause it "
+            "falls to 0; a line that rises means that more comes than is carried."
         ),
         unit="none",
         queries=(
