@@ -16,6 +16,7 @@ from orchbridge.ops.page.html import Html, el, trusted
 
 INDEX = "README"
 HOME = "../"
+STATUS = frozenset({HOME, "../status.md"})  # the second tells of the page; here one can look at it
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Runbooks:
         text = self._index if not name else self.texts.get(name)
         if text is None:
             return None
-        main = el("main", el("article", self._rendered(text), class_="prose card"), id="main")
+        main = el("main", el("article", self._rendered(text), class_="prose"), id="main")
         return document(f"{name or 'Runbooks'} · orchbridge", main, home=HOME)
 
     @property
@@ -69,6 +70,8 @@ class Runbooks:
             token.attrSet("rel", "noreferrer")
         elif name == INDEX:
             token.attrSet("href", "./")
+        elif address in STATUS:
+            token.attrSet("href", HOME)
         elif name in self.texts:
             token.attrSet("href", name + (f"#{anchor}" if anchor else ""))
         else:

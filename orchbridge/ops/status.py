@@ -151,5 +151,16 @@ def ready(status: Status, now: float) -> tuple[str, ...]:
                 action = f"; {cause.action}" if cause and cause.action else ""
                 reasons.append(f"{name} is parked: {cause.message if cause else 'a person is needed'}{action}")
             elif lapsed is not None and lapsed > stream.patience_s:
-                reasons.append(f"{name} has not completed a lap for {lapsed:.0f} s (limit {stream.patience_s:.0f} s)")
+                why = _why(stream)
+                reasons.append(
+                    f"{name} has not completed a lap for {lapsed:.0f} s (limit {stream.patience_s:.0f} s){why}"
+                )
     return tuple(reasons)
+
+
+def _why(stream: StreamStatus) -> str:
+    """Return what went wrong since the last lap, and what to do, as the end of a sentence."""
+    told = stream.mishap
+    if told is None or told.at < (stream.last_lap or 0.0):
+        return ""
+    return f": {told.message}" + (f"; {told.action}" if told.action else "")

@@ -8,7 +8,7 @@ import zlib
 
 from tests.browser.chromium import Tab
 
-# The browser decodes it, counts its colours, keeps the most frequent and maps the others to the nearest of them.
+# The browser decodes it, keeps the most frequent colour of each kind, and maps the others to the nearest of them.
 SCRIPT = """
 (async () => {
   const bytes = Uint8Array.from(atob("%s"), (letter) => letter.charCodeAt(0));
@@ -18,7 +18,12 @@ SCRIPT = """
   const data = canvas.getImageData(0, 0, width, height).data, counts = new Map();
   const colour = (at) => (data[at] << 16) | (data[at + 1] << 8) | data[at + 2];
   for (let at = 0; at < data.length; at += 4) counts.set(colour(at), (counts.get(colour(at)) || 0) + 1);
-  const kept = [...counts].sort((one, other) => other[1] - one[1]).slice(0, 256).map((pair) => pair[0]);
+  const alike = new Map();
+  for (const [value, count] of [...counts].sort((one, other) => other[1] - one[1])) {
+    const group = value & 0xf0f0f0, known = alike.get(group);
+    known ? (known[1] += count) : alike.set(group, [value, count]);
+  }
+  const kept = [...alike.values()].sort((one, other) => other[1] - one[1]).slice(0, 256).map((pair) => pair[0]);
   const index = new Map(kept.map((value, number) => [value, number]));
   const part = (value, shift) => (value >> shift) & 255;
   const apart = (one, other) => [16, 8, 0].reduce((sum, by) => sum + (part(one, by) - part(other, by)) ** 2, 0);

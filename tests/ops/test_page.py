@@ -24,7 +24,7 @@ from orchbridge.ops.page.html import Html, el
 from orchbridge.ops.page.parts import RUNBOOKS, shares
 from orchbridge.ops.page.style import DARK, LIGHT, PARTS_ON, STYLE, TEXT_ON
 from orchbridge.ops.runbooks import runbooks
-from orchbridge.ops.status import GroupStatus, Mishap, SourceStatus, Status, StreamStatus
+from orchbridge.ops.status import GroupStatus, Mishap, SourceStatus, Status, StreamStatus, ready
 from tests.ops.stage import START
 
 CREATED = "2026-05-05T19:49:00Z"
@@ -178,6 +178,16 @@ def test_one_broken_task_on_900_nodes_is_one_line_with_900() -> None:
     }
     assert "web01" in tree.text(id="failures")
     assert "and 898 more nodes" in tree.text(id="failures")
+
+
+def test_a_stuck_stream_says_why_and_what_to_do() -> None:
+    stuck = stream(last_lap=START - 50, mishap=Mishap(START - 3, "the list: cannot be reached", "open the port"))
+    (reason,) = ready(status(stuck), START)
+    assert (
+        reason == "prod/jobs has not completed a lap for 50 s (limit 30 s): the list: cannot be reached; open the port"
+    )
+    old = replace(stuck, mishap=Mishap(START - 55, "over"))
+    assert "over" not in ready(status(old), START)[0]
 
 
 def test_the_name_of_an_opened_failure_does_not_change_while_it_grows() -> None:

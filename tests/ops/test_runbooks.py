@@ -17,7 +17,8 @@ BOOKS = Runbooks(
     {
         "README": "# Runbooks\n\n- [One](One.md)\n",
         "One": "# One\n\n<script>alert(1)</script>\n\n## What to do, now\n\n| a | b |\n|--:|---|\n| 1 | `2` |\n\n"
-        "[back](README.md) [two](Two.md#what) [metrics](../metrics.md) [web](https://example.com/x) "
+        "[back](README.md) [two](Two.md#what) [metrics](../metrics.md) "
+        "[page](../status.md) [page](../) [web](https://example.com/x) "
         "[bad](javascript:alert(1)) [worse](One.md/../../etc/passwd) ![spy](https://example.com/spy.png)\n",
         "Two": "# Two\n",
     }
@@ -40,6 +41,7 @@ async def test_a_runbook_is_a_page_with_working_links(client: httpx.AsyncClient)
     seen = Reader(answer.text)
     inner = [value for name, value in seen.attributes if name == "href" and value and not value.startswith("../")]
     assert inner == ["#main", "./", "Two#what", "https://example.com/x", "https://example.com/spy.png"]
+    assert seen.attributes.count(("href", "../")) == 3  # the name of the program leads there too
     assert ("id", "what-to-do-now") in seen.attributes
     assert "table" in seen.tags
     assert (await client.get("/runbooks/Two.md")).status_code == 200

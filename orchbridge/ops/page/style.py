@@ -21,6 +21,7 @@ TEXT_ON = (
     *((ink, ground) for ink in ("ink", "soft", "link") for ground in ("paper", "card")),
     *((word, f"{word}bg") for word in ("good", "bad", "warn", "calm")),
     ("ink", "calmbg"), ("ink", "badbg"), ("ink", "warnbg"), ("ink", "goodbg"), ("bad", "card"), ("warn", "card"),
+    *(("link", ground) for ground in ("badbg", "warnbg", "calmbg")),
 )  # fmt: skip
 PARTS_ON = tuple((part, "card") for part in ("finished", "failed", "errored", "skipped", "running"))
 
@@ -77,13 +78,13 @@ tbody tr:last-child>*{{border-bottom:0}}tr:has(+.wide)>*{{border-bottom:0;paddin
 tbody th{{font-weight:600}}time,.when{{white-space:nowrap}}
 .source table{{table-layout:fixed}}.source th:nth-child(3){{width:26%}}
 .mishap{{margin:0;padding:.4rem .7rem;border-radius:.5rem;background:var(--calmbg);color:var(--ink)}}
-.mishap.error{{background:var(--badbg)}}.mishap.warning{{background:var(--warnbg)}}
+.mishap.error{{background:var(--badbg);color:var(--ink)}}.mishap.warning{{background:var(--warnbg)}}
 .mishap.soft{{background:none;color:var(--soft);padding:0}}
 .pill{{display:inline-block;padding:0 .55rem;border-radius:1rem;background:var(--calmbg);color:var(--calm);
 font-size:.85rem;font-weight:500;white-space:nowrap}}
 .good{{background:var(--goodbg);color:var(--good)}}.bad{{background:var(--badbg);color:var(--bad)}}
 .warn{{background:var(--warnbg);color:var(--warn)}}.tiles .bad,.tiles .warn{{background:var(--card)}}
-.error{{color:var(--bad)}}
+.error:not(.mishap){{color:var(--bad)}}
 .bar{{height:.6rem;border-radius:.3rem;overflow:hidden;background:var(--waiting);margin:.3rem 0 .25rem;
 forced-color-adjust:none}}
 .bar svg{{display:block;width:100%;height:100%}}
@@ -104,7 +105,9 @@ details>:not(summary){{margin-left:1.5rem}}details[open]{{padding-bottom:.8rem}}
 details table{{width:calc(100% - 1.5rem)}}
 .two{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,27rem),1fr));gap:0 2.5rem}}
 footer{{color:var(--soft);font-size:.87rem;margin-top:1.3rem}}
-.prose{{padding:1.2rem 1.4rem}}.prose h1{{font-size:1.35rem;margin:0 0 .6rem}}.prose h2{{margin:1.4rem 0 .4rem}}
+a:not([href]){{color:inherit;text-decoration:none}}
+.prose{{padding:1.2rem 1.4rem;background:var(--card);border:1px solid var(--line);border-radius:.9rem;max-width:56rem}}
+.prose h1{{font-size:1.35rem;margin:0 0 .6rem}}.prose h2{{margin:1.4rem 0 .4rem}}
 .prose ul,.prose ol{{padding-left:1.3rem}}.prose li{{margin:.2rem 0}}
 .prose pre{{background:var(--calmbg);padding:.7rem .9rem;border-radius:.5rem;white-space:pre-wrap}}
 .prose code{{background:var(--calmbg);padding:.05rem .3rem;border-radius:.25rem;font-size:.9em}}
@@ -119,6 +122,8 @@ tbody tr:last-child{{border-bottom:0}}tr:has(+.wide){{border-bottom:0;padding-bo
 tbody tr:not(.prose *){{display:flex;flex-wrap:wrap;gap:.05rem 1.1rem}}
 tr:not(.prose *)>*{{padding:0;border:0}}tbody th:not(.prose *),.wide>*{{flex-basis:100%}}
 td[data-name]::before{{content:attr(data-name) " ";color:var(--soft)}}
+.prose{{padding:.9rem}}.prose thead{{display:none}}.prose tr,.prose td,.prose th{{display:block}}
+.prose tr{{padding:.5rem 0;border-bottom:1px solid var(--line)}}.prose td,.prose th{{padding:0;border:0}}
 summary{{flex-wrap:wrap;gap:0 .6rem}}.size{{min-width:0}}.what{{flex-basis:100%}}
 details>:not(summary){{margin-left:0}}details table{{width:100%}}
 }}
