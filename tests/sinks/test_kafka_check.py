@@ -54,6 +54,15 @@ async def test_each_configured_broker_is_knocked_at(place: KafkaPlace) -> None:
     assert await place.topics() == {}
 
 
+async def test_where_no_broker_answers_each_is_named(place: KafkaPlace) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        dead = [f"127.0.0.1:{sock.getsockname()[1]}" for sock in (one, other)]
+    findings = await check(place, bootstrap_servers=",".join(dead))
+    assert {subject: finding.level for subject, finding in findings.items()} == {
+        "kafka": "failed", **{f"broker {name}": "failed" for name in dead},
+    }  # fmt: skip
+
+
 async def test_topics_that_take_less_than_we_may_send(place: KafkaPlace) -> None:
     small = await make(place, "prod.jobs", **{"max.message.bytes": "500000"})
     tiny = await make(place, "prod.notices", **{"max.message.bytes": "1000"})

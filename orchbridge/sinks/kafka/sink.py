@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from orchbridge.core.errors import ConfigError, OrchbridgeError, Refused, SinkLost
 from orchbridge.core.ports import Codec, Finding, Group, Kept, Recalled, StreamId
-from orchbridge.sinks.kafka import admin, inspection, owners
+from orchbridge.sinks.kafka import admin, brokers, inspection, owners
 from orchbridge.sinks.kafka.clients import Clients
 from orchbridge.sinks.kafka.errors import DOUBT, lost, meaning
 from orchbridge.sinks.kafka.fitting import Fitting
@@ -102,15 +102,26 @@ class KafkaSink:
 
     async def check(self, streams: Sequence[StreamId]) -> Iterable[Finding]:
         """Look at brokers, topics and rights without changing anything."""
-        where = self._settings.bootstrap_servers
+        settings = self._settings
         try:
-            async with asyncio.timeout(self._settings.claim_limit_s):
-                return await inspection.inspect(self._clients, self._settings, streams, self._codec)
+            async with asyncio.timeout(settings.claim_limit_s):
+                return await inspection.inspect(self._clients, settings, streams, self._codec)
         except (Refused, ConfigError, SinkLost) as error:
-            return [Finding("kafka", "failed", str(error), error.hint)]
+            return [Finding("kafka", "failed", str(error), error.hint), *await self._knocked()]
         except DOUBT as error:
-            found = meaning(error, f"Kafka at {where}") or lost(error, f"Kafka at {where} does not answer")
-            return [Finding("kafka", "failed", str(found), "check bootstrap_servers, and that the brokers are up")]
+            where = f"Kafka at {settings.bootstrap_servers}"
+            found = meaning(error, where) or lost(error, f"{where} does not answer")
+            hint = "check bootstrap_servers, and that the brokers are up"
+            return [Finding("kafka", "failed", str(found), hint), *await self._knocked()]
+
+    async def _knocked(self) -> Sequence[Finding]:
+        """Where nothing works, which of several brokers answer tells the cluster's trouble from one machine's."""
+        places = brokers.configured(self._settings.bootstrap_servers)
+        try:
+            answers = await brokers.knock(self._clients, places) if len(places) > 1 else {}
+        except ConfigError:
+            return ()
+        return brokers.judge(answers, advertised=False)
 
     async def peek(self, stream: StreamId) -> list[Recalled]:
         """Return the stream's documents as last committed by anybody, without claiming anything."""
