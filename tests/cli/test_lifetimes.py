@@ -58,6 +58,8 @@ async def test_it_is_asked_once_and_again_for_a_new_token(tmp_path: Path, monkey
                     await client.answer(JobsPage(1))
                     await until("nothing", lambda: known.token_ends("prod") is None)
                     assert world.requests[ASKED] == 3
+                    monkeypatch.setattr(lifetimes, "ASK_S", 0.0)
+                    await until("the next hour's question", lambda: world.requests[ASKED] > 3)
     told = [line for line in lines if line["event"] == "token.ends_soon"]
     assert [(line["source"], line["days"]) for line in told] == [("prod", 9.5)]
     assert not [line for line in lines if line["event"] == "certificate.ends_soon"]
