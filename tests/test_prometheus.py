@@ -93,3 +93,14 @@ def test_what_cannot_be_had_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(debian.Lack, match="apt-get install no-such-tool-here"):
         debian.need("prometheus", "no-such-tool-here")
+
+
+@pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
+def test_without_them_tests_are_left_out_loudly_and_fail_where_ci_must_not_be_fooled(ci: str, code: int) -> None:
+    bare = {"PATH": str(Path(sys.executable).parent), "CI": ci}  # neither Prometheus nor anything to install it with
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "calls_the_webhook"]
+    top = Path(__file__).parents[1]
+    done = subprocess.run(command, env=os.environ | bare, cwd=top, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "NOT TESTED WITHOUT prometheus" in done.stdout
+    assert "apt-get install prometheus" in done.stdout
