@@ -21,7 +21,7 @@ from orchbridge.core.ports import Codec, StreamId
 from orchbridge.sinks.kafka.clients import Clients
 from orchbridge.sinks.kafka.errors import meaning
 from orchbridge.sinks.kafka.settings import KafkaSettings
-from orchbridge.sinks.kafka.topics import Need, Topic, create, judge, required
+from orchbridge.sinks.kafka.topics import HIDDEN, Need, Topic, create, judge, required
 
 READY_S = 30.0
 POLL_S = 0.1
@@ -38,9 +38,10 @@ async def verify(
         existing = set(await admin.list_topics())
         missing = [need for need in wanted if need.topic not in existing]
         if missing and not create_missing:
+            commands = "; ".join(create(need, bootstrap) for need in missing)
             raise Refused(
                 f"Kafka has no topic {', '.join(need.topic for need in missing)}",
-                hint="; ".join(create(need, bootstrap) for need in missing) + "; or set create_topics = true",
+                hint=f"{commands}; or set create_topics = true; {HIDDEN}",
             )
         if missing:
             await _create(admin, missing, settings)

@@ -15,7 +15,7 @@ from orchbridge.sinks.kafka.admin import describe
 from orchbridge.sinks.kafka.clients import Clients
 from orchbridge.sinks.kafka.errors import meaning
 from orchbridge.sinks.kafka.settings import KafkaSettings
-from orchbridge.sinks.kafka.topics import Need, create, judge, required
+from orchbridge.sinks.kafka.topics import HIDDEN, Need, create, judge, required
 
 SEEN = "may be described; whether we may write with it shows at the first use"
 
@@ -51,7 +51,7 @@ async def _brokers(clients: Clients, settings: KafkaSettings, advertised: Sequen
 
 def _missing(need: Need, settings: KafkaSettings, count: int) -> Finding:
     if not settings.create_topics:
-        hint = f"{create(need, settings.bootstrap_servers)} or set create_topics = true"
+        hint = f"{create(need, settings.bootstrap_servers)} or set create_topics = true; {HIDDEN}"
         return Finding(need.topic, "failed", "missing", hint)
     if settings.replication_factor is not None and settings.replication_factor > count:
         said = f"missing, and cannot be created with {settings.replication_factor} replicas on {count} brokers"

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import IllegalOperation
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.errors import Fenced, OrchbridgeError, Refused, SinkLost
@@ -131,7 +132,7 @@ class KafkaLane:
                 await self._publish(batch)
                 await self._producer.commit_transaction()
         except DOUBT as error:  # judged when the turn is over: the group must not wait for what asks the group
-            raise await self._judge(error, owner(batch.documents.get(self._stream.name))) from error
+            raise await self._judge(self._behind(error), owner(batch.documents.get(self._stream.name))) from error
         self._suspects.clear()
         self._owner = owner(batch.documents.get(self._stream.name)) or self._owner
         self.dead = False
@@ -191,6 +192,15 @@ class KafkaLane:
                         hint=f"look at max.message.bytes and the message.timestamp settings of {packed.topic}",
                     ) from error
                 raise
+
+    def _behind(self, error: BaseException) -> BaseException:
+        """Return the refusal that ended the transaction, where all that was heard of it is that there is none."""
+        ended = self._producer._txn_manager._transaction_waiter
+        if isinstance(error, IllegalOperation) and ended is not None and ended.done() and not ended.cancelled():
+            cause: BaseException | None = ended.exception()
+            if cause is not None and meaning(cause, self._stream.name) is not None:
+                return cause
+        return error
 
     async def _judge(self, error: BaseException, own: str | None) -> OrchbridgeError:
         """Return what a failed commit means: something for a person, a newer owner, or nobody's fault.

@@ -13,6 +13,7 @@ from orchbridge.sinks.kafka.settings import CURSOR_PARTITIONS, DAY_MS, KafkaSett
 CURSORS = "cursors"
 PE_KEEPS_MS = 30 * DAY_MS  # the orchestrator's own default
 MESSAGE_BYTES_MIN = 65_536
+HIDDEN = "where it is there, allow the user Write and DescribeConfigs: Kafka hides what one may not describe"
 MESSAGE_BYTES_OURS = 1_048_576  # what we send at most, see KafkaSettings.max_request_size
 
 _SMALL_SEGMENTS = {"segment.ms": "600000", "segment.bytes": "16777216", "min.cleanable.dirty.ratio": "0.01"}
