@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -31,7 +32,11 @@ class TlsFiles:
 
 
 def make_tls(directory: str | Path) -> TlsFiles:
-    """Return the TLS files of a folder; make them all anew unless they are there, belong together and last a day."""
+    """Return the TLS files of a folder; make them all anew unless they are there, belong together and last a day.
+
+    The server's certificate is for this machine's loopback names and for its host name, under which other
+    containers of a network reach a simulator.
+    """
     folder = Path(directory)
     files = TlsFiles(
         ca=folder / "ca.pem",
@@ -46,6 +51,11 @@ def make_tls(directory: str | Path) -> TlsFiles:
     return files
 
 
+def _names() -> tuple[str, ...]:
+    host = socket.gethostname()
+    return NAMES if not host or host in NAMES else (*NAMES, host)
+
+
 def _usable(files: TlsFiles) -> bool:
     try:
         ca, server, client = (
@@ -56,7 +66,10 @@ def _usable(files: TlsFiles) -> bool:
             key = serialization.load_pem_private_key(path.read_bytes(), None)
             if key.public_key() != certificate.public_key() or certificate.not_valid_after_utc < _now() + SPARE:
                 return False
-    except (OSError, ValueError, TypeError, InvalidSignature):
+        named = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        if not {_alternative(name) for name in _names()} <= set(named):
+            return False
+    except (OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return False
     return True
 
@@ -71,7 +84,7 @@ def _make(files: TlsFiles) -> None:
         ca_name,
         ca_key,
     )
-    names = [_alternative(name) for name in NAMES]
+    names = [_alternative(name) for name in _names()]
     _leaf(files.cert, files.key, "localhost", ExtendedKeyUsageOID.SERVER_AUTH, ca, ca_key, names)
     _leaf(files.client_cert, files.client_key, "client", ExtendedKeyUsageOID.CLIENT_AUTH, ca, ca_key, [])
     files.ca.write_bytes(ca.public_bytes(serialization.Encoding.PEM))

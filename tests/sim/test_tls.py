@@ -1,5 +1,6 @@
 """Certificates are made once, kept private, and made anew only when they are of no use."""
 
+import socket
 import stat
 
 from cryptography import x509
@@ -18,7 +19,7 @@ def test_keys_are_private_and_the_ca_key_is_not_kept(tmp_path):
 def test_the_server_certificate_is_for_this_machine(tmp_path):
     certificate = x509.load_pem_x509_certificate(make_tls(tmp_path).cert.read_bytes())
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == ["localhost"]
+    assert names.get_values_for_type(x509.DNSName) == list(dict.fromkeys(["localhost", socket.gethostname()]))
     assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1", "::1"]
 
 

@@ -116,5 +116,6 @@ def lost(error: BaseException, what: str) -> SinkLost:
 
 def _text(error: BaseException) -> str:
     name = getattr(error, "message", None) or type(error).__name__
-    told = " ".join(str(arg) for arg in error.args if isinstance(arg, str))
-    return f"{name} {told}".strip()
+    told = [arg for arg in error.args if isinstance(arg, str)]
+    told += [", ".join(sorted(map(str, arg))) for arg in error.args if isinstance(arg, set | frozenset)]  # of topics
+    return " ".join((name, *told)).strip()
