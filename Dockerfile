@@ -12,6 +12,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 # From here on only those wheels exist, so what orchbridge asks for is what the lock says, without the tools.
 COPY pyproject.toml README.md LICENSE ./
 COPY orchbridge orchbridge
+COPY docs/runbooks docs/runbooks
 RUN pip install --quiet --no-index --find-links /wheels setuptools \
  && pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
  && python -m venv --without-pip /opt/orchbridge \

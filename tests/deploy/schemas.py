@@ -48,7 +48,7 @@ def kubernetes(kind: str, version: str) -> dict[str, Any]:
     with zipfile.ZipFile(_pip(*KUBERNETES)) as package:
         folder = f"kubernetes_validate/kubernetes-json-schema/v{RELEASE}-local-strict"
         found: dict[str, Any] = json.loads(package.read(f"{folder}/{kind.lower()}-{group}.json"))
-        found["definitions"] = json.loads(package.read(f"{folder}/_definitions.json"))["definitions"]
+        found["$defs"] = json.loads(package.read(f"{folder}/_definitions.json"))["$defs"]
         return _local(found)
 
 

@@ -156,6 +156,8 @@ def test_what_is_in_it_is_what_the_lock_says_and_nothing_to_build_with(image: Im
     assert found.pop("orchbridge") == __version__
     assert found.items() <= lock.items()
     assert not TOOLS & found.keys()
+    runbooks = {path.name for path in (REPOSITORY / "docs" / "runbooks").glob("*.md")}
+    assert {path.name for path in (site / "orchbridge" / "runbooks").glob("*.md")} == runbooks
     assert (site / "orchbridge" / "__pycache__").is_dir(), "compiled when built: at work nothing can be"
     for name in COMPILERS:
         assert not [path for path in image.env["PATH"].split(":") if image.place(f"{path}/{name}").exists()], name
