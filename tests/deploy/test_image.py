@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ import httpx
 import pytest
 
 from orchbridge import __version__
+from orchbridge.sim.tls import make_tls
 from tests.broker import free_port
 from tests.debian import Lack
 from tests.deploy.dockerfile import given, stages
@@ -231,6 +233,23 @@ def test_the_health_check_fails_where_the_answer_is_no_or_none(answer: bytes, tm
                 connection.recv(1000)
                 connection.sendall(answer)
             assert process.wait(10) == 1
+
+
+def test_the_health_check_speaks_tls_where_the_bridge_does(tmp_path: Path) -> None:
+    files = make_tls(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.cert, files.key)
+    config = tmp_path / "config.toml"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        config.write_text(f'[http]\nlisten = "0.0.0.0:{server.getsockname()[1]}"\ntls_cert_file = "{files.cert}"\n')
+        asked = [sys.executable, str(REPOSITORY / "deploy" / "healthcheck.py"), str(config)]
+        with subprocess.Popen(asked, env={}, stdout=subprocess.PIPE) as process:
+            server.settimeout(10)
+            connection, _ = server.accept()
+            with context.wrap_socket(connection, server_side=True) as secured:
+                assert secured.recv(1000).startswith(b"GET /healthz ")
+                secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n")
+                assert process.wait(10) == 0
 
 
 def test_the_health_check_gives_up_before_the_engine_does(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,32 @@ def test_it_is_exposed_to_little(root: Path, needs: Callable[..., None]) -> None
     print(found[0])
     assert float(found[1]) < EXPOSURE_MAX, done.stdout
     assert done.returncode == 0
+
+
+def test_every_system_call_it_makes_is_allowed(needs: Callable[..., None], tmp_path: Path) -> None:
+    """Simulator, client, sink and endpoints of a demo, which make all the calls of a bridge and more."""
+    needs("strace", "systemd")
+    trace = tmp_path / "trace"
+    demo = [sys.executable, "-m", "orchbridge", "demo", "--for", "2s", "--data", str(tmp_path / "data")]
+    done = subprocess.run(
+        [program("strace"), "-f", "-qq", "-o", str(trace), *demo], capture_output=True, text=True, timeout=100,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    made = set(re.findall(r"^\d+\s+(\w+)\(", trace.read_text(errors="replace"), re.MULTILINE))
+    allowed, refused = (told("SystemCallFilter")[0], told("SystemCallFilter")[1].removeprefix("~").split())
+    kept = calls(allowed) - {call for group in refused for call in calls(group)}
+    assert {"socket", "openat", "epoll_wait"} <= made
+    assert made <= kept, made - kept
+
+
+def calls(group: str) -> set[str]:
+    """Return the system calls of a group such as `@system-service`, with those of the groups in it."""
+    done = analyze("syscall-filter", "--no-pager", group)
+    lines = [line.strip() for line in done.stdout.splitlines()[1:]]
+    names = {line for line in lines if line and not line.startswith("#")}
+    groups = {name for name in names if name.startswith("@")}
+    return (names - groups).union(*(calls(each) for each in groups))
 
 
 def test_its_configuration_and_its_credentials_fit_together(monkeypatch: pytest.MonkeyPatch) -> None:
