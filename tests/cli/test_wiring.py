@@ -31,3 +31,13 @@ def test_an_unfinished_backfill_is_carried_on_whatever_the_start(tmp_path: Path,
     past = {"jobs-backfill", "plans-backfill"} if lasting else set()
     assert set(streams) == {"jobs", "plans", "inventory"} | past
     assert streams["jobs"].settings.backfill is (lasting and start != "now")
+
+
+def test_an_inventory_is_told_how_many_nodes_to_name(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    file = tmp_path / "orchbridge.toml"
+    plain = CONFIG.format(token=tmp_path / "token", start="now", sink='type = "stdout"')
+    for text, wanted in ((plain, 0), (f"{plain}\n[metrics]\nnode_series = 500\n", 500)):
+        file.write_text(text)
+        streams = {stream.id.kind: stream for stream in wiring.streams_of(load(file, {}))["prod"]}
+        assert streams["inventory"].settings.node_series == wanted
