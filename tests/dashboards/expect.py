@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -152,23 +153,54 @@ class Adds:
 
 @dataclass(frozen=True)
 class Between:
-    """Every value between two bounds, each of these keys with at least one number; `why` no exact value is known."""
+    """Every value between two bounds, each of these keys with at least one number; `why` no exact value is known.
+
+    Each of the keys' curves rises to its `peak` at least once, and is as low as its `dip`.
+    """
 
     by: Sequence[str]
     keys: Callable[[View], Iterator[Key] | Sequence[Key]]
     low: float
     high: float
     why: str
+    peak: float = 0.0
+    dip: float = math.inf
 
     def wrong(self, answer: Sequence[Series], view: View) -> Iterator[str]:
         told = _keyed(answer, self.by)
         for key in self.keys(view):
-            if key not in told or all(math.isnan(value) for _, value in told[key].points):
+            values = [value for _, value in told[key].points if not math.isnan(value)] if key in told else []
+            if not values:
                 yield f"{key} has no value"
+            elif max(values) < self.peak or min(values) > self.dip:
+                yield f"{key} is {min(values)} to {max(values)}, never {self.peak}, or never as low as {self.dip}"
         for key, series in told.items():
             values = [value for _, value in series.points if not math.isnan(value)]
             if values and not (self.low <= min(values) and max(values) <= self.high):
                 yield f"{key} is {min(values)} to {max(values)}, not within {self.low} to {self.high}"
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A percentile of how long jobs took (or waited), over time: within the buckets of jobs that ended just then."""
+
+    what: Literal["seconds", "waited"]
+    bounds: Sequence[float]
+
+    def wrong(self, answer: Sequence[Series], view: View) -> Iterator[str]:
+        told = _keyed(answer, ()).get((), Series({}, ()))
+        points = [(at, value) for at, value in told.points if not math.isnan(value)]
+        if not points:
+            yield "no value at any time"
+        for at, value in points:
+            ended = [job for job in view.all_jobs if job.outcome and at - 2 * SLACK_S <= job.ended <= at + 0.2]
+            buckets = [bisect_left(self.bounds, getattr(job, self.what)) for job in ended]
+            if not buckets:
+                yield f"{value} at {at:.1f}, when no job ended"
+                continue
+            low = self.bounds[min(buckets) - 1] if min(buckets) else 0.0
+            if not low <= value <= self.bounds[max(buckets)]:
+                yield f"{value} at {at:.1f}, but the jobs that ended took {low} to {self.bounds[max(buckets)]}"
 
 
 @dataclass(frozen=True)
@@ -195,7 +227,7 @@ class Nothing:
         yield from (f"{dict(series.labels)} is {series.last}" for series in answer)
 
 
-Expectation: TypeAlias = Exact | Follows | Adds | Between | Includes | Nothing
+Expectation: TypeAlias = Exact | Follows | Adds | Between | Includes | Nothing | Quantile
 
 
 def _keyed(answer: Sequence[Series], by: Sequence[str]) -> dict[Key, Series]:

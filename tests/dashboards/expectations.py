@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from orchbridge.ops.catalogue import DURATIONS, WAITS
 from tests.dashboards import truths as true
-from tests.dashboards.expect import Adds, Between, Exact, Expectation, Follows, Includes, Nothing
+from tests.dashboards.expect import Adds, Between, Exact, Expectation, Follows, Includes, Nothing, Quantile
 from tests.dashboards.stage import SCRAPE_S
 
 CALM = "nothing of the kind happened in the story"
@@ -47,9 +48,9 @@ JOBS: dict[str, tuple[Expectation, ...]] = {
     "Outcomes by type": (Exact(("type", "outcome"), true.ended("type", "outcome"), sparse=True),),
     "Time since the last success": (Exact(("type",), true.since_success, within=0.01),),
     "Plans ended": (Exact(("outcome",), true.ended("outcome", of="plans")),),
-    "How long jobs take": (*(Between((), true.just(), 0.0, 30.0, "which jobs end within one window is chance"),) * 3,),
+    "How long jobs take": (Quantile("seconds", DURATIONS),) * 3,
     "Spread of job durations": (Adds(("le",), partial(true.heat, "seconds"), unit_s=4 * SCRAPE_S),),
-    "How long jobs wait": (*(Between((), true.just(), 0.0, 5.0, "which jobs end within one window is chance"),) * 3,),
+    "How long jobs wait": (Quantile("waited", WAITS),) * 3,
     "Spread of waiting times": (Adds(("le",), partial(true.heat, "waited"), unit_s=4 * SCRAPE_S),),
     "Duration of 95 in 100 jobs, by type": (Exact(("type",), partial(true.quantile, 0.95, "seconds"), sparse=True),),
     "Wait of 95 in 100 jobs, by type": (Exact(("type",), partial(true.quantile, 0.95, "waited"), sparse=True),),
@@ -78,26 +79,28 @@ SOURCE_STREAM = ("source", "stream")
 BUSY = ("jobs", "plans")
 BRIDGE: dict[str, tuple[Expectation, ...]] = {
     "Who carries what": (Exact(("source", "stream", "instance"), true.lasting),),
-    "Lag": (Between(SOURCE_STREAM, true.streams_like("jobs", "plans", "inventory"), 0.0, 5.0, DELAY),),
+    "Lag": (Between(SOURCE_STREAM, true.streams_like("jobs", "plans", "inventory"), 0.0, 10.0, DELAY, 0.02, 0.9),),
     "Waiting for a person": (Exact((), true.number(true.parked), at="parked"),),
     "Workers scraped": (Exact(("version",), lambda view: {(view.stage.version,): 1.0}),),
     "Workers in the group": (Nothing("a file sink has no group"),),
-    "From the event in PE to the commit": (*(Between((), true.just(), 0.0, 10.0, DELAY),) * 3,),
-    "Duration of commits": (Between(SOURCE_STREAM, true.streams_like(*BUSY), 0.0, 5.0, DELAY),),
+    "From the event in PE to the commit": (*(Between((), true.just(), 0.0, 10.0, DELAY, 0.1, 3.0),) * 3,),
+    "Duration of commits": (Between(SOURCE_STREAM, true.streams_like(*BUSY), 0.0, 5.0, DELAY, 0.004, 0.9),),
     "Commits": (
-        Between(SOURCE_STREAM, true.streams_like(*BUSY), 0.0, 100.0, "how many records share a commit is chance"),
+        Between(
+            SOURCE_STREAM, true.streams_like(*BUSY), 0.0, 100.0, "how many records share a commit is chance", 0.5, 0.0
+        ),
     ),
     "Records committed": (Adds(("channel",), true.written, unit_s=1.0),),
     "Items read": (Adds(SOURCE_STREAM, true.events_read, unit_s=1.0, at_least=True),),
     "Records in the time range": (Exact(("channel",), true.written, stretched=True, within=0.5),),
     "Requests by endpoint": (Adds(("endpoint",), true.requests, unit_s=1.0, plus=6.0),),
     "Requests by answer": (Adds(("code",), true.answers, unit_s=1.0, plus=12.0),),
-    "Duration of requests": (Between(("endpoint",), true.endpoints, 0.0, 5.0, DELAY),),
+    "Duration of requests": (Between(("endpoint",), true.endpoints, 0.0, 5.0, DELAY, 0.004, 0.9),),
     "Failed answers in the time range": (Exact(("kind",), true.refusals, within=1.0),),
     "Request budget left": (
-        Between(("source",), true.each_source, 0.0, 100.0, "the budget is 50 a second, 100 at once"),
+        Between(("source",), true.each_source, 0.0, 100.0, "the budget is 50 a second, 100 at once", 90.0),
     ),
-    "Answers' size": (Between(("source",), true.each_source, 0.0, 2e7, "nobody counts the simulator's bytes"),),
+    "Answers' size": (Between(("source",), true.each_source, 0.0, 2e7, "nobody counts the simulator's bytes", 1000.0),),
     "Cursor and source": (
         Exact(SOURCE_STREAM, true.positions),
         Exact(SOURCE_STREAM, true.positions),
