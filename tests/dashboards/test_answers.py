@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -40,6 +41,13 @@ def test_every_panel_has_its_expectation() -> None:
     for board in grafana.boards():
         titles = [panel["title"] for panel in board["panels"] if panel["type"] != "row"]
         assert sorted(EXPECTED[board["uid"]]) == sorted(titles)
+
+
+@pytest.mark.parametrize("choices", [EVERYTHING, SOME], ids=["everything", "some"])
+def test_the_story_tells_outcomes_apart(stage: Stage, choices: Choices) -> None:
+    """Where two outcomes were as frequent, a panel could show the one for the other."""
+    counts = Counter(job.outcome for job in view(stage, choices).jobs)
+    assert 0 < counts["failure"] not in {counts["success"], counts["stopped"]}
 
 
 @pytest.mark.parametrize("choices", [EVERYTHING, SOME], ids=["everything", "some"])
