@@ -33,7 +33,7 @@ def _measured() -> dict[str, float]:
     held = _rss_mb()
     took, body = [], b""
     for _ in range(SCRAPES):
-        site.clock.now += 1.0
+        site.later()
         body, seconds = _timed(lambda: site.metrics.answer(ACCEPT, "")[0])
         took.append(seconds)
     packed, seconds = _timed(lambda: site.metrics.answer(ACCEPT, "gzip")[0])
@@ -44,7 +44,7 @@ def _measured() -> dict[str, float]:
         "jobs": JOBS,
         "series": series,
         "scrape, ms of CPU": median(took) * 1e3,
-        "worst scrape, ms of CPU": max(took) * 1e3,
+        "worst scrape, ms of CPU": max(took) * 1e3,  # the garbage collector looks at everything now and then
         "packed scrape, ms of CPU": seconds * 1e3,
         "reference: so many counters of the library, ms of CPU": reference * 1e3,
         "KB": len(body) / 1e3,
