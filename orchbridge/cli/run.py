@@ -19,6 +19,7 @@ from orchbridge import __version__
 from orchbridge.cli import wiring
 from orchbridge.cli.exits import DONE
 from orchbridge.cli.lifetimes import Lifetimes
+from orchbridge.cli.memory import return_large_blocks
 from orchbridge.config import Http, Settings
 from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.ports import Finding, StreamId, Watch
@@ -58,6 +59,7 @@ class Running:
 
 async def run_bridge(settings: Settings) -> int:
     """Run until a signal asks to stop; return the exit code."""
+    return_large_blocks()
     configure(settings.log.level, settings.log.format)
     stop = Stop()
     async with obeying_signals(stop):
