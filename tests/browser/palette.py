@@ -20,7 +20,7 @@ SCRIPT = """
   for (let at = 0; at < data.length; at += 4) counts.set(colour(at), (counts.get(colour(at)) || 0) + 1);
   const alike = new Map();
   for (const [value, count] of [...counts].sort((one, other) => other[1] - one[1])) {
-    const group = value & 0xf0f0f0, known = alike.get(group);
+    const group = count > 300 ? -value : value & 0xf0f0f0, known = alike.get(group);
     known ? (known[1] += count) : alike.set(group, [value, count]);
   }
   const kept = [...alike.values()].sort((one, other) => other[1] - one[1]).slice(0, 256).map((pair) => pair[0]);

@@ -20,7 +20,7 @@ SCENES = (
     ("lab", "backlog:jobs=260,events=10", "earliest"),
 )
 # Name, width, how much of the height, dark: as much as fits into the bytes.
-PICTURES = (("light", 1180, 3000, False), ("dark", 1180, 3000, True), ("narrow", 360, 3600, False))
+PICTURES = (("light", 1180, 3500, False), ("dark", 1180, 3500, True), ("narrow", 360, 4500, False))
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ def history(status: Status) -> Html | None:
 def _window(source: str, stream: StreamStatus, told: Progress) -> Html:
     noun = stream.kind.partition("-")[0]
     share = f", {100 * told.done // told.total} %" if told.total else ""
-    line = f"{told.done:,} of {told.total:,} {noun}{share}"
+    line = f"{told.done:,} of {told.total:,} {noun}{share}" if told.total else "There is nothing to deliver"
     if told.skipped:
         line += f", {told.skipped:,} gone before they were read"
     if told.running:

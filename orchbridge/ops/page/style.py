@@ -76,6 +76,8 @@ thead th{{font-weight:500;color:var(--soft);font-size:.85rem;padding-top:0}}
 th,td{{text-align:left;padding:.38rem .9rem .38rem 0;border-bottom:1px solid var(--line);vertical-align:top}}
 tbody tr:last-child>*{{border-bottom:0}}tr:has(+.wide)>*{{border-bottom:0;padding-bottom:.1rem}}
 tbody th{{font-weight:600}}time,.when{{white-space:nowrap}}
+.two tbody th{{font-weight:500}}.two>:last-child table{{table-layout:fixed}}
+.two>:last-child th:nth-child(1){{width:32%}}.two>:last-child th:nth-child(3){{width:15%}}
 .source table{{table-layout:fixed}}.source th:nth-child(3){{width:26%}}
 .mishap{{margin:0;padding:.4rem .7rem;border-radius:.5rem;background:var(--calmbg);color:var(--ink)}}
 .mishap.error{{background:var(--badbg);color:var(--ink)}}.mishap.warning{{background:var(--warnbg)}}
@@ -103,7 +105,7 @@ summary::-webkit-details-marker{{display:none}}
 .what{{flex:1;min-width:0}}.what small{{display:block}}.message{{font-weight:600}}
 details>:not(summary){{margin-left:1.5rem}}details[open]{{padding-bottom:.8rem}}
 details table{{width:calc(100% - 1.5rem)}}
-.two{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,27rem),1fr));gap:0 2.5rem}}
+.two{{display:grid;gap:0 2.5rem}}@media(min-width:60rem){{.two{{grid-template-columns:minmax(0,1fr) minmax(0,1.7fr)}}}}
 footer{{color:var(--soft);font-size:.87rem;margin-top:1.3rem}}
 a:not([href]){{color:inherit;text-decoration:none}}
 .prose{{padding:1.2rem 1.4rem;background:var(--card);border:1px solid var(--line);border-radius:.9rem;max-width:56rem}}
