@@ -331,3 +331,19 @@ def test_the_last_event_of_a_job_that_ended_moments_ago_is_waited_for() -> None:
     life.until(30.0)
     assert "e1:job/1/event/104" in life.store.ids
     assert life.store.of("job.summary.v1")[-1].data["delivered"]["events"] == 5
+
+
+def test_an_event_of_history_that_is_torn_once_is_read_again() -> None:
+    server, honest = history(1), Server.answer
+    torn = iter([True])
+
+    def answer(question: Any, now: float) -> Any:
+        found = honest(server, question, now)
+        if isinstance(question, JobEvents) and next(torn, False):
+            return msgspec.structs.replace(found, items=(Odd(b'{"torn":1}', "torn"), *found.items[1:]))
+        return found
+
+    server.answer = answer  # type: ignore[method-assign]
+    life = replay(Window(), server)
+    life.until(20.0)
+    assert {id_ for id_ in life.store.ids if "/event/" in id_} >= {f"e1:job/1/event/{id_}" for id_ in range(100, 105)}

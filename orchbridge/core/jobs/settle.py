@@ -112,9 +112,10 @@ def _certify(work: Work, track: Track, ctx: Context) -> Track:
     patient = work.now < memo.ended + work.settings.grace_s - 2 * work.settings.poll_s
     lacking = not verdict.complete
     if work.settings.run and _long_over(job, work):
+        lacking = lacking or not _all_began(track)
         patient = patient and not track.missing  # a second look is enough where nothing can be on its way any more
-    elif work.settings.run:
-        lacking = lacking or not memo.closed  # history is let go once certified: its last event comes now or never
+    elif work.settings.run:  # history is let go once certified: what it lacks comes now or never
+        lacking = lacking or not memo.closed or not _all_began(track)
     if lacking and patient and not memo.certified:
         again = replace(track.reading, due=work.now + work.settings.poll_s / 2)
         if unlisted:
