@@ -8,6 +8,16 @@ from tests.core.machines.ledger import Ledger, Told
 from tests.core.machines.model import ModelJob, ModelServer
 
 
+def missed(ledger: Ledger, epoch: str = "") -> set[int]:
+    """Return the ids that were said to be empty or gone."""
+    found = set()
+    for notice in (*ledger.notices("gap"), *ledger.notices("pruned_unread")):
+        low, _, high = str(notice["subject"]).partition("-")
+        if epoch in {"", notice["epoch"]}:
+            found |= set(range(int(low if low.isdecimal() else high), int(high) + 1))  # 7-9, or plan-7
+    return found
+
+
 def every_id_is_accounted_for(ledger: Ledger, base: int) -> None:
     """From `base` on every id up to the head was told of, or its absence was."""
     head = ledger.head
@@ -18,11 +28,7 @@ def every_id_is_accounted_for(ledger: Ledger, base: int) -> None:
     assert len(resets) == head.epoch - 1
     survivor = int(resets[-1]["explanation"].rpartition(" ")[2]) if resets else 0
     first = survivor + 1 if survivor else 0 if resets else base
-    for kind in ("gap", "pruned_unread"):
-        for notice in ledger.notices(kind):
-            if notice["epoch"] == f"e{head.epoch}":
-                low, _, high = str(notice["subject"]).partition("-")
-                told |= set(range(int(low), int(high) + 1))
+    told |= missed(ledger, f"e{head.epoch}")
     first = first or ledger.lowest or head.high + 1
     silent = set(range(first, head.high + 1)) - told
     assert not silent, f"no word about {silent}"
@@ -70,6 +76,8 @@ def excused(job: ModelJob, told: Told, server: ModelServer, window_s: float, *, 
         return True  # as it was asked for the last time
     if not history:
         return denied and bool(last["truncated"])
+    if told.asides:
+        return True  # an answer was torn, and history is not asked for again
     unread = any(reason.startswith("it could not be read") for reason in last["reasons"])
     late = {id_ for id_, _, _, happened, late in job.events if happened + late > at}
     return unread or last["truncated"] or (bool(late) and not late & set(told.events))  # history is not waited for
@@ -78,9 +86,8 @@ def excused(job: ModelJob, told: Told, server: ModelServer, window_s: float, *, 
 def unwatched(job: ModelJob, server: ModelServer, ledger: Ledger, base: int, *, bounded: bool) -> bool:
     """Whether a job showed after its gap was given up, or after the first list, and below what lists show."""
     newer = sum(other.id > job.id for other in server.jobs)
-    gaps = {notice["subject"] for notice in ledger.notices("gap")}
-    late = job.id < base and job.visible is not None
-    return (late or f"{job.id}-{job.id}" in gaps) and (bounded or newer >= 25)
+    late = job.id < base or job.id in missed(ledger)
+    return job.visible is not None and late and (bounded or newer >= 25)
 
 
 def nothing_is_open(carrier: Carrier, server: ModelServer) -> None:

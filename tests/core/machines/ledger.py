@@ -30,6 +30,7 @@ class Told:
     certificates: list[dict[str, Any]] = field(default_factory=list)
     counted: list[frozenset[int]] = field(default_factory=list)  # the events told when each of them came
     serials: set[int] = field(default_factory=set)
+    asides: int = 0  # items that could not be read
 
 
 @dataclass
@@ -82,11 +83,13 @@ class Ledger(Store):
             self.states[record.key] = record
         epoch, _, path = record.id.partition(":")
         kind, _, rest = path.partition("/")
-        if kind not in {"job", "plan"} or record.id.endswith("/quarantine"):
+        if kind not in {"job", "plan"}:
             return
         id_, what, name = rest.split("/", 2)
         told = self.told[int(epoch[1:]), int(id_)]
-        if what == "event" and record.sequence is not None:
+        if record.id.endswith("/quarantine"):
+            told.asides += 1
+        elif what == "event" and record.sequence is not None:
             self._event(told, record)
         elif what == "state":
             told.states.append(name)

@@ -17,6 +17,7 @@ from tests.core.live import settings
 from tests.core.machines.budget import budget
 from tests.core.machines.carrier import Carrier
 from tests.core.machines.faults import PASSING, Faults
+from tests.core.machines.judging import every_id_is_accounted_for
 from tests.core.machines.ledger import Ledger, Told
 from tests.core.server import MISSING
 
@@ -274,6 +275,7 @@ class PlansMachine(RuleBasedStateMachine):
                 f"{plan} in {parts}"
             )
         self._what_was_pruned_is_said()
+        every_id_is_accounted_for(self.ledger, self.base)
         walk, running = self.carrier.state.walk, {id_ for id_, plan in self.plans.items() if plan.ended is None}
         assert walk.trusted or not self.plans
         assert not walk.todo
