@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 
 from orchbridge import __version__
 from orchbridge.config import load
+from tests.debian import program
 from tests.deploy import schemas
 from tests.deploy.dockerfile import stages
 
@@ -123,6 +125,16 @@ def test_prometheus_scrapes_both_and_tells_the_alertmanager() -> None:
     assert {"prometheus.yml", *told["rule_files"]} == here
     (target,) = told["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
     assert target.partition(":")[0] in SERVICES
+
+
+def test_prometheus_takes_what_is_mounted(needs: Callable[..., None], tmp_path: Path) -> None:
+    needs("prometheus")
+    for source, target, _ in mounts("prometheus"):
+        if source.startswith("."):
+            (tmp_path / Path(target).name).write_text((HERE / source).read_text())
+    command = [program("promtool"), "check", "config", str(tmp_path / "prometheus.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_grafana_finds_prometheus_and_the_dashboards() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -47,16 +48,21 @@ listen = "127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory, needs: Callable[..., None], leave_out: Callable[..., Any]) -> Image:
+def image(
+    tmp_path_factory: pytest.TempPathFactory, needs: Callable[..., None], leave_out: Callable[..., Any]
+) -> Iterator[Image]:
     if os.geteuid():
         leave_out("root", why="only root may make root folders and enter them: run the tests as root")
     needs("debootstrap")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orchbridge"
     folder = tmp_path_factory.mktemp("image")
-    folder.parent.chmod(0o755)
+    folder.parent.chmod(0o755)  # its user has to get there
     try:
-        return build(folder, Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orchbridge" / "pip")
+        yield build(folder, cache / "pip")
     except Lack as lack:
         leave_out("debootstrap", why=str(lack))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # hundreds of megabytes, which pytest would keep
 
 
 class Container:
