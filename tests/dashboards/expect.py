@@ -182,7 +182,11 @@ class Between:
 
 @dataclass(frozen=True)
 class Quantile:
-    """A percentile of how long jobs took (or waited), over time: within the buckets of jobs that ended just then."""
+    """A percentile of how long jobs took (or waited), over time: not below the jobs that ended just then.
+
+    And not above all that ended until then: buckets that were 0 are stretched less than others, which
+    makes a rate see something of earlier, longer jobs where few have ended.
+    """
 
     what: Literal["seconds", "waited"]
     bounds: Sequence[float]
@@ -199,8 +203,10 @@ class Quantile:
                 yield f"{value} at {at:.1f}, when no job ended"
                 continue
             low = self.bounds[min(buckets) - 1] if min(buckets) else 0.0
-            if not low <= value <= self.bounds[max(buckets)]:
-                yield f"{value} at {at:.1f}, but the jobs that ended took {low} to {self.bounds[max(buckets)]}"
+            until = (job for job in view.all_jobs if job.outcome and job.ended <= at + 0.2)
+            high = self.bounds[max(bisect_left(self.bounds, getattr(job, self.what)) for job in until)]
+            if not low <= value <= high:
+                yield f"{value} at {at:.1f}, but the jobs that ended took {low} to {high}"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from functools import partial
 
 from orchbridge.ops.catalogue import DURATIONS, WAITS
 from tests.dashboards import truths as true
+from tests.dashboards import truths_bridge as ours
 from tests.dashboards.expect import Adds, Between, Exact, Expectation, Follows, Includes, Nothing, Quantile
 from tests.dashboards.stage import SCRAPE_S
 
@@ -23,7 +24,7 @@ OVERVIEW: dict[str, tuple[Expectation, ...]] = {
     "Nodes unreachable": (Exact((), true.at_end(true.disconnected)),),
     "Nodes reachable": (Exact((), true.number(true.reachable)),),
     "Streams nobody carries": (Exact((), ALL_DONE),),
-    "Streams waiting for a person": (Exact((), true.number(true.parked_everywhere), at="parked"),),
+    "Streams waiting for a person": (Exact((), true.number(ours.parked_everywhere), at="parked"),),
     "How old the news is": (Between((), true.just(), 0.0, 5.0, DELAY),),
     "Workers": (Exact((), true.number(lambda view: 1.0)),),
     "Jobs that failed": (Exact((), true.number(true.failed)),),
@@ -78,53 +79,53 @@ NODES: dict[str, tuple[Expectation, ...]] = {
 SOURCE_STREAM = ("source", "stream")
 BUSY = ("jobs", "plans")
 BRIDGE: dict[str, tuple[Expectation, ...]] = {
-    "Who carries what": (Exact(("source", "stream", "instance"), true.lasting),),
-    "Lag": (Between(SOURCE_STREAM, true.streams_like("jobs", "plans", "inventory"), 0.0, 10.0, DELAY, 0.02, 0.9),),
-    "Waiting for a person": (Exact((), true.number(true.parked), at="parked"),),
+    "Who carries what": (Exact(("source", "stream", "instance"), ours.lasting),),
+    "Lag": (Between(SOURCE_STREAM, ours.streams_like("jobs", "plans", "inventory"), 0.0, 10.0, DELAY, 0.02, 0.9),),
+    "Waiting for a person": (Exact((), true.number(ours.parked), at="parked"),),
     "Workers scraped": (Exact(("version",), lambda view: {(view.stage.version,): 1.0}),),
     "Workers in the group": (Nothing("a file sink has no group"),),
     "From the event in PE to the commit": (*(Between((), true.just(), 0.0, 10.0, DELAY, 0.1, 3.0),) * 3,),
-    "Duration of commits": (Between(SOURCE_STREAM, true.streams_like(*BUSY), 0.0, 5.0, DELAY, 0.004, 0.9),),
+    "Duration of commits": (Between(SOURCE_STREAM, ours.streams_like(*BUSY), 0.0, 5.0, DELAY, 0.004, 0.9),),
     "Commits": (
         Between(
-            SOURCE_STREAM, true.streams_like(*BUSY), 0.0, 100.0, "how many records share a commit is chance", 0.5, 0.0
+            SOURCE_STREAM, ours.streams_like(*BUSY), 0.0, 100.0, "how many records share a commit is chance", 0.5, 0.0
         ),
     ),
-    "Records committed": (Adds(("channel",), true.written, unit_s=1.0),),
-    "Items read": (Adds(SOURCE_STREAM, true.events_read, unit_s=1.0, at_least=True),),
-    "Records in the time range": (Exact(("channel",), true.written, stretched=True, within=0.5),),
-    "Requests by endpoint": (Adds(("endpoint",), true.requests, unit_s=1.0, plus=6.0),),
-    "Requests by answer": (Adds(("code",), true.answers, unit_s=1.0, plus=12.0),),
-    "Duration of requests": (Between(("endpoint",), true.endpoints, 0.0, 5.0, DELAY, 0.004, 0.9),),
-    "Failed answers in the time range": (Exact(("kind",), true.refusals, within=1.0),),
+    "Records committed": (Adds(("channel",), ours.written, unit_s=1.0),),
+    "Items read": (Adds(SOURCE_STREAM, ours.events_read, unit_s=1.0, at_least=True),),
+    "Records in the time range": (Exact(("channel",), ours.written, stretched=True, within=0.5),),
+    "Requests by endpoint": (Adds(("endpoint",), ours.requests, unit_s=1.0, plus=6.0),),
+    "Requests by answer": (Adds(("code",), ours.answers, unit_s=1.0, plus=12.0),),
+    "Duration of requests": (Between(("endpoint",), ours.endpoints, 0.0, 5.0, DELAY, 0.004, 0.9),),
+    "Failed answers in the time range": (Exact(("kind",), ours.refusals, within=1.0),),
     "Request budget left": (
         Between(("source",), true.each_source, 0.0, 100.0, "the budget is 50 a second, 100 at once", 90.0),
     ),
     "Answers' size": (Between(("source",), true.each_source, 0.0, 2e7, "nobody counts the simulator's bytes", 1000.0),),
     "Cursor and source": (
-        Exact(SOURCE_STREAM, true.positions),
-        Exact(SOURCE_STREAM, true.positions),
-        Exact(SOURCE_STREAM, true.tracked),
-        Exact(SOURCE_STREAM, true.zero),
+        Exact(SOURCE_STREAM, ours.positions),
+        Exact(SOURCE_STREAM, ours.positions),
+        Exact(SOURCE_STREAM, ours.tracked),
+        Exact(SOURCE_STREAM, ours.zero),
     ),
-    "Ids the cursor is behind": (Exact(SOURCE_STREAM, true.zero),),
-    "Jobs and plans behind": (Exact(SOURCE_STREAM, true.zero),),
-    "Jobs proven whole": (Exact((), true.number(true.complete), stretched=True, within=0.5),),
-    "Jobs incomplete": (Exact((), true.number(true.incomplete)),),
-    "Gaps": (Exact((), true.number(true.gaps)),),
+    "Ids the cursor is behind": (Exact(SOURCE_STREAM, ours.zero),),
+    "Jobs and plans behind": (Exact(SOURCE_STREAM, ours.zero),),
+    "Jobs proven whole": (Exact((), true.number(ours.complete), stretched=True, within=0.5),),
+    "Jobs incomplete": (Exact((), true.number(ours.incomplete)),),
+    "Gaps": (Exact((), true.number(ours.gaps)),),
     "Resets": (Exact((), ALL_DONE),),
     "Quarantined": (Exact((), ALL_DONE),),
-    "Late events": (Exact((), true.number(true.late)),),
-    "Notices": (Exact(("kind",), true.notices, sparse=True),),
+    "Late events": (Exact((), true.number(ours.late)),),
+    "Notices": (Exact(("kind",), ours.notices, sparse=True),),
     "Stumbles and fences": (Exact((), ALL_DONE), Exact((), ALL_DONE)),
-    "Values hidden": (Exact((), true.number(true.hidden), stretched=True, within=0.5),),
-    "History delivered": (Exact(SOURCE_STREAM, true.history),),
-    "History left to read": (Exact(SOURCE_STREAM, true.history_left),),
+    "Values hidden": (Exact((), true.number(ours.hidden), stretched=True, within=0.5),),
+    "History delivered": (Exact(SOURCE_STREAM, ours.history),),
+    "History left to read": (Exact(SOURCE_STREAM, ours.history_left),),
     "Watchdog": (Nothing(CALM),),
     "Beyond a label's budget": (Exact((), ALL_DONE, sparse=True),),
     "Group shared out anew": (Exact((), ALL_DONE),),
-    "Token expires in": (Exact(("source",), true.tokens, within=1.0),),
-    "Certificate expires in": (Exact(("source",), true.certificates, within=1.0),),
+    "Token expires in": (Exact(("source",), ours.tokens, within=1.0),),
+    "Certificate expires in": (Exact(("source",), ours.certificates, within=1.0),),
 }
 
 EXPECTED = {

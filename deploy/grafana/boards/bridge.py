@@ -26,6 +26,49 @@ from deploy.grafana.boards.parts import (
 
 _HEALTH = (
     Panel(
+        kind="stat",
+        title="Waiting for a person",
+        description="Parked streams: see the status page for what to mend.",
+        unit="none",
+        queries=(Query(f"sum({of_stream('orchbridge_stream_parked')})", now=True),),
+        below=GOOD,
+        limits=ANY,
+        nothing="no bridge",
+        width=8,
+        height=4,
+        links=(runbook("OrchbridgeStreamParked"), STATUS_PAGE),
+    ),
+    Panel(
+        kind="stat",
+        title="Workers scraped",
+        description=(
+            "Bridge processes that Prometheus reaches, by version; two versions are normal during an upgrade only."
+        ),
+        unit="none",
+        queries=(
+            Query("sum by (version) (max by (version, instance) (orchbridge_build_info))", "{{version}}", now=True),
+        ),
+        below=BAD,
+        limits=(Limit(1, BLUE),),
+        nothing="none",
+        width=8,
+        height=4,
+    ),
+    Panel(
+        kind="stat",
+        title="Workers in the group",
+        description=(
+            "Workers that share the streams through Kafka, as the group last counted them. Fewer than you run "
+            "means that "
+            "one cannot join. With a file sink there is no group."
+        ),
+        unit="none",
+        queries=(Query("max(orchbridge_group_workers)", now=True),),
+        nothing="no group",
+        width=8,
+        height=4,
+    ),
+    Panel(
         kind="table",
         title="Who carries what",
         description=(
@@ -48,7 +91,7 @@ _HEALTH = (
             Column("instance", "Worker"),
         ),
         nothing="nobody carries anything",
-        width=8,
+        width=10,
     ),
     Panel(
         kind="timeseries",
@@ -66,51 +109,8 @@ _HEALTH = (
         lines_at_limits=True,
         least=0,
         nothing="nobody carries anything",
-        width=10,
+        width=14,
         links=(runbook("OrchbridgeStreamStalled"),),
-    ),
-    Panel(
-        kind="stat",
-        title="Waiting for a person",
-        description="Parked streams: see the status page for what to mend.",
-        unit="none",
-        queries=(Query(f"sum({of_stream('orchbridge_stream_parked')})", now=True),),
-        below=GOOD,
-        limits=ANY,
-        nothing="no bridge",
-        width=3,
-        height=4,
-        links=(runbook("OrchbridgeStreamParked"), STATUS_PAGE),
-    ),
-    Panel(
-        kind="stat",
-        title="Workers scraped",
-        description=(
-            "Bridge processes that Prometheus reaches, by version; two versions are normal during an upgrade only."
-        ),
-        unit="none",
-        queries=(
-            Query("sum by (version) (max by (version, instance) (orchbridge_build_info))", "{{version}}", now=True),
-        ),
-        below=BAD,
-        limits=(Limit(1, BLUE),),
-        nothing="none",
-        width=3,
-        height=4,
-    ),
-    Panel(
-        kind="stat",
-        title="Workers in the group",
-        description=(
-            "Workers that share the streams through Kafka, as the group last counted them. Fewer than you run "
-            "means that "
-            "one cannot join. With a file sink there is no group."
-        ),
-        unit="none",
-        queries=(Query("max(orchbridge_group_workers)", now=True),),
-        nothing="no group",
-        width=6,
-        height=4,
     ),
 )
 

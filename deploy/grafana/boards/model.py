@@ -108,11 +108,10 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Panels under a common heading; `folded` rows are opened by a click and ask nothing before."""
+    """Panels under a common heading."""
 
     title: str
     panels: tuple[Panel, ...]
-    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

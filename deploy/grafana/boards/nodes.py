@@ -40,7 +40,7 @@ def _stat(title: str, description: str, expr: str, below: str, limits: tuple[Lim
         limits=limits,
         decimals=1 if unit == "percentunit" else 0,
         nothing="unknown",
-        width=5 if unit == "none" else 4,
+        width=4 if unit == "percentunit" else 5,
         height=4,
     )
 

@@ -52,16 +52,13 @@ def _laid_out(board: Board) -> Iterator[Json]:
             "id": number(f"row/{row.title}"),
             "type": "row",
             "title": row.title,
-            "collapsed": row.folded,
+            "collapsed": False,
             "gridPos": {"h": 1, "w": COLUMNS, "x": 0, "y": top},
             "panels": [],
         }
         panels, top = _line_by_line(row, top + 1)
-        if row.folded:
-            head["panels"] = panels
         yield head
-        if not row.folded:
-            yield from panels
+        yield from panels
 
 
 def _line_by_line(row: Row, top: int) -> tuple[list[Json], int]:
