@@ -15,7 +15,7 @@ from orchbridge.core.ports import Finding
 
 MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "failed": ("FAILED", "bold red")}
 NAMES_MAX = 3
-SUBJECT_MAX = 44
+SUBJECT_MIN = 18
 
 
 class Part(NamedTuple):
@@ -40,10 +40,9 @@ def show(parts: Sequence[Part], *, as_json: bool) -> None:
         return
     # A pipe has no width: there lines stay whole, so that they can be searched.
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    width = max((cell for part in parts for cell in _widths(part)), default=0)
     for part in parts:
         console.print(Text.assemble((part.title, "bold"), ("  " + part.place if part.place else "", "dim")))
-        console.print(_table(part, min(width, SUBJECT_MAX)))
+        console.print(_table(part, min(max(_widths(part), default=0), max(SUBJECT_MIN, console.width // 3))))
         console.print()
     console.print(_verdict(parts))
 

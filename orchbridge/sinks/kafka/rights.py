@@ -131,7 +131,7 @@ def _creating(cluster: int | None, settings: KafkaSettings) -> Finding:
     subject = "right to create topics"
     if cluster is not None and cluster >> CREATE & 1:
         return Finding(subject, "ok", "on the whole cluster")
-    said = "not told; a rule for the topics' own prefix would show at the first use"
+    said = "not told: a rule for the prefix of our topics shows at the first use; topics that are hidden look missing"
     fix = f"{allow(settings, '--resource-pattern-type prefixed --topic PREFIX', ['Create'])}, or create them beforehand"
     return Finding(subject, "warning", said, fix)
 
