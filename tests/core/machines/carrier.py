@@ -24,7 +24,7 @@ from orchbridge.sinks.needs import of_stream
 from tests.core.machines.ledger import Ledger
 
 COUNTED = JobsPage | PlansPage | Inventory | JobEvents | PlanEvents | InventoryOf | BrokerStatus
-LAPS_MAX = 60  # within one moment; more than that is asking for ever
+LAPS_MAX = 300  # within one moment, for hundreds of jobs listed ten at a time; more than that is asking for ever
 
 
 class Source(Protocol):
