@@ -62,10 +62,11 @@ soak: install ## Watch the bridge's memory for MINUTES=60; that goes into docs/r
 	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),60) $(KEPT) $(ARGS)
 
 .PHONY: docs
-docs: install ## Write docs/metrics.md and the Grafana dashboards anew from what they are made of
+docs: install ## Write docs/metrics.md, dashboards and Kubernetes' rules anew from what they are made of
 	@$(BIN)/python -m orchbridge.ops.reference > docs/metrics.md.draft
 	@mv docs/metrics.md.draft docs/metrics.md
 	@$(BIN)/python -m deploy.grafana.boards
+	@$(BIN)/python deploy/kubernetes/monitoring/rules.py
 
 .PHONY: lock
 lock: install ## Pin the newest dependencies that pyproject.toml allows, for all Pythons from 3.11
