@@ -132,18 +132,19 @@ async def _laps(
             now = _onward(now, clock())
             folded = stream.fold(state, replies, now) if replies else Batch((), {}, state)
             batch = heart.within(folded, now)
+            lapped, replies = bool(replies), batch.left  # what is folded need not stay while it is committed
             for subject, trouble in batch.troubles:
                 watch.troubled(stream.id, subject, trouble)
             if not batch.empty:
-                asking.ask(stream.ask(batch.state, now), batch.left)
+                asking.ask(stream.ask(batch.state, now), replies)
                 trail.begin(stream.id, "commit")
                 await lane.commit(batch)  # records and memory, or neither
                 commits[0] += not folded.empty  # a heartbeat that arrives says nothing about what did not
                 heart.committed(batch, now)
                 watch.committed(stream.id, batch, clock() - now)
-            if replies:
+            if lapped:
                 watch.lapped(stream.id, folded, now)
-            state, replies = batch.state, batch.left  # moves only once it is true
+            state = batch.state  # moves only once it is true
         asking.cancel()
     return state
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -20,7 +21,7 @@ from orchbridge.core.facts import Connection
 from orchbridge.core.inventory.stream import InventoryStream
 from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.ports import Sink, StreamId
-from orchbridge.core.questions import JobEvents, JobsPage, Question, Reply
+from orchbridge.core.questions import Answer, Inventory, JobEvents, JobsPage, Page, Question, Reply
 from orchbridge.runtime.asking import UNDER_WAY_MAX
 from orchbridge.sinks.memory import MemorySink, MemoryStore
 from tests.core.live import settings
@@ -320,3 +321,44 @@ def test_answers_waiting_to_be_folded_are_bounded() -> None:
 
 
 RAW = b'{"id":"1","x":"' + b"x" * 20_000 + b'"}'
+
+
+class Rows(list[Connection]):
+    """Rows of a list; other than a tuple's it can be seen when they go."""
+
+
+class Roll:
+    """Implements Api: a list of these many nodes, each answer in memory of its own."""
+
+    def __init__(self, nodes: int) -> None:
+        self.names = [f"node{number:03d}" for number in range(nodes)]
+        self.answers: list[weakref.ref[Rows]] = []
+
+    async def answer(self, question: Question) -> Answer:
+        assert isinstance(question, Inventory)
+        rows = Rows(Connection(name, True, "broker", "2026-01-01T00:00:00Z") for name in self.names)
+        self.answers.append(weakref.ref(rows))
+        return Page(rows)  # type: ignore[arg-type]
+
+    def changed(self) -> bool:
+        return False
+
+
+def test_an_answer_does_not_stand_in_memory_while_what_it_said_is_committed() -> None:
+    """With a large inventory the next list comes in meanwhile: one of them is enough."""
+    roll, store = Roll(3), MemoryStore()
+    standing: list[int] = []
+
+    async def before(stream: StreamId, batch: Batch) -> None:
+        standing.append(sum(answer() is not None for answer in roll.answers))
+
+    store.before = before
+
+    async def play() -> None:
+        stage = Stage(store)
+        async with stage.carrying(roll, InventoryStream(settings("inventory"))):  # type: ignore[arg-type]
+            await asyncio.sleep(1.0)
+
+    live(play())
+    assert standing
+    assert set(standing) == {0}
