@@ -320,8 +320,9 @@ def test_a_tail_that_hangs_elsewhere(where: str, monkeypatch: pytest.MonkeyPatch
             await asyncio.Event().wait()
             yield
 
-    async def deaf(self: Any, seconds: float, stop: Any) -> Any:
+    async def deaf(self: Any, seconds: float, stop: Any) -> tuple[()]:
         await stop.wait()
+        return ()
 
     if where == "wait":
         monkeypatch.setattr("orchbridge.runtime.asking.Asking.some", deaf)
