@@ -21,6 +21,8 @@ from tests.debian import program
 FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions"),
+    *("--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows"),
+    *("--disable-renderer-backgrounding", "--disable-features=CalculateNativeWinOcclusion,IntensiveWakeUpThrottling"),
     *("--disable-default-apps", "--no-default-browser-check", "--mute-audio", "--hide-scrollbars", "--lang=en-US"),
 )
 ANSWER_S = 30.0
@@ -49,7 +51,7 @@ class Chromium:
         )  # fmt: skip
         for end in (theirs_in, theirs_out, *high):
             os.close(end)
-        self._buffer, self._last = b"", 0
+        self._buffer, self._last, self._target = b"", 0, ""
         self.events: list[dict[str, Any]] = []
 
     def call(self, method: str, session: str | None = None, **given: Any) -> dict[str, Any]:
@@ -91,8 +93,11 @@ class Chromium:
     def tab(
         self, url: str = "", *, width: int = 1280, height: int = 900, dark: bool = False, still: bool = False
     ) -> Tab:
-        """Open a page of this size in light or dark; `still` for those who want less motion."""
+        """Open a page of this size instead of the one before, light or dark; `still` where less motion is wanted."""
+        if self._target:
+            self.call("Target.closeTarget", targetId=self._target)
         target = self.call("Target.createTarget", url="about:blank", newWindow=True)["targetId"]
+        self._target = target
         tab = Tab(self, self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"])
         for domain in ("Page", "Runtime", "Network", "Log"):
             tab.call(f"{domain}.enable")

@@ -41,7 +41,7 @@ class Scene:
 def scene(tmp_path_factory: pytest.TempPathFactory, needs: Callable[..., None]) -> Iterator[Scene]:
     needs("chromium")
     folder = tmp_path_factory.mktemp("browser")
-    source = ("prod", "empty:nodes=60,shortest=8,longest=12", "now")
+    source = ("prod", "empty:nodes=60,shortest=25,longest=35", "now")
     with bridged(folder, source) as (address, worlds, _), Chromium() as browser:
         world = worlds["prod"]
         nodes = [
@@ -49,7 +49,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, needs: Callable[..., None]) 
         ]
         world.task([f"gone{number}.example.com" for number in range(9)], "nobody is there")
         world.connect(nodes[-3:], connected=False)
-        world.deploy(nodes[:50], HOSTILE)  # eight nodes at a time: it runs for a minute
+        world.deploy(nodes[:50], HOSTILE)  # eight nodes at a time: it runs for minutes
         yield Scene(address, world, browser, nodes)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,9 +19,11 @@ from hypothesis import strategies as st
 from orchbridge.core import times
 from orchbridge.core.view import RecentJob, StreamView
 from orchbridge.core.window import Progress
+from orchbridge.ops.app import application
 from orchbridge.ops.changes import Change, Moves
 from orchbridge.ops.failures import ErrorGroup, FailedJob
 from orchbridge.ops.grouped import grouped
+from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.page import page
 from orchbridge.ops.page.html import Html, el
 from orchbridge.ops.page.parts import RUNBOOKS, shares
@@ -28,6 +33,7 @@ from orchbridge.ops.status import GroupStatus, Mishap, SourceStatus, Status, Str
 from tests.ops.stage import START
 
 CREATED = "2026-05-05T19:49:00Z"
+DOCS = Path(__file__).parent.parent.parent / "docs" / "status.md"
 VOID = {"meta", "link", "br", "rect", "hr", "input", "img"}
 
 
@@ -298,6 +304,32 @@ def test_whatever_is_sent_stays_text(one: str, two: str, three: str) -> None:
     for tag, attributes, _ in tree.found:
         assert not [name for name in attributes if name.startswith("on") or name in {"style", "src"}], tag
         assert not re.match(r"(?!https?:)[^/?#]*:", attributes.get("href") or "")
+
+
+async def test_the_json_tells_the_same_as_the_page_and_as_its_documentation() -> None:
+    transport = httpx.ASGITransport(application(everything, Metrics()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:
+        told = (await client.get("/status.json")).json()
+    (error,) = told["errors"]
+    assert (error["nodes"], error["message"], len(error["jobs"])) == (1_800, "The task errored with a code 2", 2)
+    streams = {each["kind"]: each for each in told["sources"][0]["streams"]}
+    assert [each["id"] for each in streams["jobs"]["view"]["running"]] == [8, 9]
+    assert [each["id"] for each in streams["jobs"]["failures"]] == [5, 4]
+    assert streams["inventory"]["view"]["nodes_by_broker"] == {"b1": 97, "": 1}
+    assert streams["inventory"]["moves"]["newest"][0]["certname"] == "db01"
+    tables = [line.split("|")[1:3] for line in DOCS.read_text().splitlines() if line.startswith("| `")]
+    named = {name for cells in tables for cell in cells for name in re.findall(r"`([a-z_]+)[`\[]", cell)}
+    assert named - set(_keys(told)) == set()
+
+
+def _keys(told: Any) -> Iterator[str]:
+    if isinstance(told, dict):
+        for name, inner in told.items():
+            yield name
+            yield from _keys(inner)
+    elif isinstance(told, list):
+        for inner in told:
+            yield from _keys(inner)
 
 
 def test_code_is_refused_by_construction() -> None:
