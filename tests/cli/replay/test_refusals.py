@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -32,10 +31,7 @@ WRONG = {
 
 def replayed(*arguments: str) -> Result:
     """Run a command in this process."""
-    try:
-        return CliRunner().invoke(main, arguments)
-    finally:
-        logging.disable(logging.NOTSET)
+    return CliRunner().invoke(main, arguments)
 
 
 @pytest.fixture(scope="module", params=["jsonl", pytest.param("kafka", marks=pytest.mark.kafka)])
