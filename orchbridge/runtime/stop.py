@@ -7,6 +7,8 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 
+from orchbridge.core.errors import SinkLost
+
 GRACE_S = 9.0  # a batch has finished or never will: commits are bounded, and supervisors wait about 10 s
 
 
@@ -66,6 +68,23 @@ class Stop:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(seconds, 0.0)):
                 await self._event.wait()
+
+
+@contextlib.asynccontextmanager
+async def unless_asked() -> AsyncIterator[None]:
+    """Turn a cancellation that nobody asked of this task into SinkLost, while the block runs.
+
+    Awaiting what somebody else cancelled raises the same error as being cancelled. A library that lets such a one
+    out would end the task without a word: a TaskGroup takes no notice of tasks that end so.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        hint = "orchbridge tries again by itself; please report it"
+        raise SinkLost("something that was waited for was cancelled, and nobody asked for that", hint=hint) from error
 
 
 @contextlib.asynccontextmanager

@@ -14,7 +14,7 @@ from orchbridge.core.ports import Api, Finite, Lane, Sink, Stream, Watch
 from orchbridge.core.questions import Reply, items
 from orchbridge.runtime.asking import Asking
 from orchbridge.runtime.heart import SILENT, Heart, Hearts
-from orchbridge.runtime.stop import Stop
+from orchbridge.runtime.stop import Stop, unless_asked
 from orchbridge.runtime.trail import UNJUDGED, Trail
 
 Failure = TypeVar("Failure", bound=OrchbridgeError)
@@ -56,9 +56,10 @@ async def tail(stream: Stream, api: Api, worker: Worker) -> None:
         state: object = None
         number = trail.claim(stream.id)
         try:
-            async with stop.cutting() as begun, worker.sink.claim(stream.id) as lane:  # fence older owners first,
+            # Fence older owners first, then read what they left.
+            async with unless_asked(), stop.cutting() as begun, worker.sink.claim(stream.id) as lane:
                 trail.begin(stream.id, "recall")
-                recall = stream.recall(worker.name)  # then read what they left
+                recall = stream.recall(worker.name)
                 async for document in lane.recall(stream.channels):
                     recall.learn(document)
                     trail.begin(stream.id, "recall")

@@ -29,7 +29,9 @@ from tests.core.server import Server, simple_job
 from tests.runtime.stage import Orchestrator, Stage
 from tests.runtime.virtual import clock, live
 
-FATES = st.sampled_from(["ok", "ok", "ok", "refused", "answer_lost", "cancelled_before", "cancelled_after"])
+FATES = st.sampled_from(
+    ["ok", "ok", "ok", "refused", "answer_lost", "cancelled_before", "cancelled_after", "leaked_before", "leaked_after"]
+)
 
 
 def few_jobs() -> Server:
@@ -40,6 +42,14 @@ def few_jobs() -> Server:
 
 def wanted(server: Server) -> list[str]:
     return sorted(f"e1:job/{job.id}/event/{event[0]}" for job in server.jobs for event in job.events)
+
+
+async def somebody_cancelled() -> None:
+    """Wait for what somebody else cancels: that raises what being cancelled does, and nobody cancelled us."""
+    task = asyncio.create_task(asyncio.sleep(60.0))
+    await asyncio.sleep(0)
+    task.cancel()
+    await task
 
 
 class Crash(Exception):
@@ -59,12 +69,16 @@ def doomed(fates: Iterator[str]) -> MemoryStore:
             raise SinkLost("refused")
         if fate == "cancelled_before":
             raise Crash
+        if fate == "leaked_before":
+            await somebody_cancelled()
 
     async def after(stream: StreamId, batch: Batch) -> None:
         if fate == "answer_lost":
             raise SinkLost("done, but we never heard")
         if fate == "cancelled_after":
             raise Crash
+        if fate == "leaked_after":
+            await somebody_cancelled()
 
     store.before, store.after = before, after
     return store
@@ -362,3 +376,30 @@ def test_an_answer_does_not_stand_in_memory_while_what_it_said_is_committed() ->
     live(play())
     assert standing
     assert set(standing) == {0}
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_what_somebody_else_cancelled_ends_no_stream(side: str) -> None:
+    """A library that lets out a cancellation of its own: the tail stumbles, says so and goes on."""
+    server, store = few_jobs(), MemoryStore()
+    commits = 0
+
+    async def hook(stream: StreamId, batch: Batch) -> None:
+        nonlocal commits
+        commits += 1
+        if commits == 2:
+            await somebody_cancelled()
+
+    setattr(store, side, hook)
+
+    async def play() -> Stage:
+        stage = Stage(store)
+        async with stage.carrying(Orchestrator(server)) as task:
+            await asyncio.sleep(60.0)
+            assert not task.done()
+        return stage
+
+    stage = live(play())
+    assert sorted(stage.events) == wanted(server)
+    stumbles = [detail for what, _, detail in stage.watch.told if what == "stumbled"]
+    assert "nobody asked for that" in str(*stumbles)

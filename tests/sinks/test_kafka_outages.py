@@ -148,6 +148,25 @@ async def test_recall_waits_for_a_foreign_transaction_only_so_long(place: KafkaP
             assert (await cursors(lane))["prod/jobs"]["owner"] == "a", "as soon as it is gone"
 
 
+async def test_a_recall_whose_fetch_pauses_is_given_up_without_cancelling_us(
+    place: KafkaPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka's consumer lets the cancellation of a pausing fetch out: it would end the stream without a word."""
+
+    async def pausing(*_: object) -> None:
+        await asyncio.sleep(60.0)
+
+    async with opened(place.sink(recall_stall_s=1.0), JOBS) as sink, sink.claim(JOBS) as lane:
+        await lane.commit(remember({"prod/jobs": head("a")}))
+        monkeypatch.setattr("aiokafka.consumer.fetcher.Fetcher._proc_fetch_request", pausing)
+        with pytest.raises(SinkLost, match="stands still"):
+            await cursors(lane)
+        left = [task for task in asyncio.all_tasks() if "pausing" in repr(task)]
+        assert left == []
+        monkeypatch.undo()
+        assert (await cursors(lane))["prod/jobs"]["owner"] == "a"
+
+
 async def test_a_member_outlives_its_broker_and_its_lane_too(
     place: KafkaPlace, kafka_broker: Broker, tmp_path: Path
 ) -> None:

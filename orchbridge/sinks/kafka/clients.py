@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from orchbridge.core.errors import ConfigError, OrchbridgeError
 from orchbridge.sinks.kafka.assignor import Assignor
 from orchbridge.sinks.kafka.ending import end_once
-from orchbridge.sinks.kafka.errors import meaning
+from orchbridge.sinks.kafka.errors import meaning, unless_asked
 from orchbridge.sinks.kafka.settings import KafkaSettings
 
 STOP_S = 2.0
@@ -59,7 +59,7 @@ class Clients:
                 await self._start(client)
             yield client
         finally:
-            await _within_limit(client.stop())
+            await _end_consumer(client)
 
     @contextlib.asynccontextmanager
     async def producer(self, transactional_id: str) -> AsyncIterator[AIOKafkaProducer]:
@@ -175,7 +175,8 @@ def tls(settings: KafkaSettings) -> ssl.SSLContext | None:
 async def _within_limit(closing: Awaitable[None], limit_s: float = STOP_S) -> None:
     with contextlib.suppress(TimeoutError, KafkaError, OSError):
         async with asyncio.timeout(limit_s):
-            await closing
+            with unless_asked():
+                await closing
 
 
 async def _end_producer(producer: AIOKafkaProducer) -> None:
@@ -189,6 +190,14 @@ async def _end_producer(producer: AIOKafkaProducer) -> None:
     await _within_limit(producer.stop(), STOP_S / 2)
     await _cut(producer.client, producer._sender, producer._message_accumulator)
     await _within_limit(producer.client.close(), STOP_S / 4)
+
+
+async def _end_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer within the limit; its own stop() ends half-way where a fetch pauses after a lost connection."""
+    await _within_limit(consumer.stop())
+    if consumer._fetcher is not None:
+        await _cut(consumer._client, consumer._fetcher)
+    await _within_limit(consumer._client.close(), STOP_S / 4)
 
 
 async def _end_member(consumer: AIOKafkaConsumer) -> None:

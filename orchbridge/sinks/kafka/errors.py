@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ssl
+from collections.abc import Iterator
 
 from aiokafka import errors as kafka
 from aiokafka.errors import BrokerResponseError, KafkaError
@@ -75,6 +78,23 @@ _HINTS: dict[type[BaseException], str] = {
     kafka.InvalidGroupIdError: "set sink.group to a name of letters, digits, '.', '_' and '-'",
     kafka.SecurityDisabled: "turn on the broker's authorizer, or do without its rules",
 }
+
+
+@contextlib.contextmanager
+def unless_asked() -> Iterator[None]:
+    """Turn a cancellation that nobody asked of this task into a KafkaError.
+
+    aiokafka cancels tasks of its own when it is closed, waits for them, and lets that cancellation out to whoever
+    closes it: a fetch that pauses after its connection broke does so. Taken for ours it would end the task without
+    a word, and a TaskGroup takes no notice of tasks that end so.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise KafkaError("something of the client's own was cancelled") from error
 
 
 def chain(error: BaseException | None) -> list[BaseException]:

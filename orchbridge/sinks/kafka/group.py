@@ -17,7 +17,7 @@ from orchbridge.core.pace import backoff
 from orchbridge.core.ports import Share, StreamId
 from orchbridge.sinks.kafka.assignor import Assignor
 from orchbridge.sinks.kafka.clients import Clients
-from orchbridge.sinks.kafka.errors import DOUBT, lost, meaning
+from orchbridge.sinks.kafka.errors import DOUBT, lost, meaning, unless_asked
 from orchbridge.sinks.kafka.gate import Gate
 from orchbridge.sinks.kafka.settings import KafkaSettings
 
@@ -75,7 +75,8 @@ class Member:
                 async with self._clients.member(self._worker, self._assignor) as consumer:
                     self._consumer = consumer
                     try:
-                        await self._live(consumer)
+                        with unless_asked():
+                            await self._live(consumer)
                     finally:
                         self._hold()
                         self._consumer = None
