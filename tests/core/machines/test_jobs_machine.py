@@ -244,9 +244,9 @@ class JobsMachine(RuleBasedStateMachine):
     )  # fmt: skip
     def sicken(self, question: str, how: str, times: int) -> None:
         if (question, how) == ("JobsPage", "invalid"):  # it is asked for less from then on
-            self.pages = self.pages or "limit"
             if self.pages == "one":
                 return
+            self.pages, self.bounded = "limit", True
         self.server.faults.at_work[question] = (how, times)
         self.sick = True
 
