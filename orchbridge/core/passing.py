@@ -156,6 +156,8 @@ def close(work: Draft[T], past: Past, under_way: Collection[int], noun: str) -> 
         if not track.open:
             work.drop(id_)
     walk, passage = work.walk, work.walk.head.passage
+    if passage.over:
+        return
     done = len(set(under_way).difference(work.tracks, work.unread))
     over = past.listed and not past.lost and not work.tracks and not past.left(walk.head.high)
     if not done and over == passage.over:

@@ -225,6 +225,8 @@ def _knowing(walk: Walk, scan: Scan, at_end: bool) -> Walk:
     newest = sorted(together)[-KNOWN_MAX:]
     whole = at_end and len(newest) == len(together)
     floor = 0 if whole else max(newest[0] if newest else 0, min(scan.ids, default=0) if not at_end else 0)
+    if scan.odd and walk.begun:
+        floor = max(floor, walk.floor)  # further down, what could not be read this time would be new the next
     return replace(walk, known=frozenset(newest), floor=floor)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.jobs.window import JobWindow
-from orchbridge.core.questions import JobsPage, Trouble
+from orchbridge.core.questions import JobsPage, Reply, Trouble
 from orchbridge.core.walk import Start
 from tests.core.live import FATES, Life, Store, settings
 from tests.core.server import ScriptedJob, Server, simple_job
@@ -199,4 +199,22 @@ def test_a_server_that_forgot_everything_does_not_hold_the_backfill_up() -> None
     live(60.0)
     past(60.0)
     assert over(past)
+    assert notices(past.store)["backfill_done"] == 1
+
+
+def test_a_backfill_that_is_done_stays_done_whatever_the_newest_page_shows() -> None:
+    server = history(1)
+    live, past = pair(server)
+    live(2.0)
+    stream, life = past.life.stream, past.life
+    past(20.0)
+    assert over(past)
+    server.jobs += [simple_job(id_, id_ * 100, begin=life.now) for id_ in range(2, 90)]
+    question = JobsPage(50, 0)
+    life.now += 5.0
+    batch = stream.fold(life.state, [Reply(question, server.answer(question, life.now), life.now, life.now)], life.now)
+    assert stream.done(batch.state)
+    assert not batch.records
+    life.state = batch.state
+    life.until(life.now + 10.0)
     assert notices(past.store)["backfill_done"] == 1

@@ -159,3 +159,23 @@ def test_a_first_id_that_is_high_says_nothing_of_those_before() -> None:
     life.until(100.0)
     assert jobs_read(life) == {5_000}
     assert not notices(life)
+
+
+def test_an_older_item_that_cannot_be_read_right_after_a_claim_is_not_new_later() -> None:
+    server = Server([simple_job(id_, id_ * 100, begin=-50.0, nodes=1) for id_ in range(1, 61)])
+    life = Life(JobStream(settings("jobs", late_window_s=20.0)), server)
+    life.until(60.0)
+    assert not life.state.tracks
+    torn = iter([20])
+
+    def change(question: object, answer: object) -> object:
+        if isinstance(question, JobsPage) and isinstance(answer, Page) and (id_ := next(torn, 0)):
+            items = [Odd(b"{}", "torn") if isinstance(item, Job) and item.id == id_ else item for item in answer.items]
+            return Page(tuple(items), total=answer.total)
+        return answer
+
+    altered(server, change)
+    life.claim()
+    life.until(70.0)
+    assert next(torn, 0) == 0
+    assert len(life.store.ids) == len(set(life.store.ids))

@@ -84,6 +84,7 @@ class ModelServer(Server):
     last_serial: int = 0
     all: dict[int, ModelJob] = field(default_factory=dict)
     pruned: set[int] = field(default_factory=set)
+    lagged: float = 0.0  # when a list came from a replica
     denied: Counter[int] = field(default_factory=Counter)
     refused: dict[int, float] = field(default_factory=dict)  # when a question about each failed last
 
@@ -152,7 +153,7 @@ class ModelServer(Server):
         seen_at = now
         if isinstance(question, JobsPage) and self.faults.at_work.get("JobsPage", ("", 0))[0] == "stale":
             del self.faults.at_work["JobsPage"]
-            seen_at = now - STALE_S  # from a replica that lags
+            seen_at, self.lagged = now - STALE_S, now  # from a replica that lags
         answer = super().answer(asked, seen_at)
         heard = self.faults.change(question, answer, self.random)
         if isinstance(heard, Trouble) and heard is not answer:
@@ -171,3 +172,11 @@ class ModelServer(Server):
 def listed(answer: Answer) -> list[int]:
     """Return the ids of a page of jobs."""
     return [item.id for item in answer.items if isinstance(item, Job)] if isinstance(answer, Page) else []
+
+
+def torn(answer: Answer, ids: list[int], question: JobsPage) -> set[int]:
+    """Return which of these ids could not be read in a page of jobs that should have shown them."""
+    if not isinstance(answer, Page) or all(isinstance(item, Job) for item in answer.items):
+        return set()
+    there = sorted(ids, reverse=True)[question.offset : question.offset + question.limit]
+    return set(there).difference(listed(answer))

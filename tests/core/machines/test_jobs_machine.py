@@ -21,7 +21,7 @@ from tests.core.machines.faults import PAGES, PASSING
 from tests.core.machines.judging import excused, whole
 from tests.core.machines.kindness import Kindness
 from tests.core.machines.ledger import Ledger, Told
-from tests.core.machines.model import ENDS, ModelJob, ModelServer, listed
+from tests.core.machines.model import ENDS, ModelJob, ModelServer, listed, torn
 
 WINDOW_S, GRACE_S = 40.0, 10.0
 BEGIN = 1_000_000.0
@@ -89,8 +89,9 @@ class JobsMachine(RuleBasedStateMachine):
             shown: list[ModelJob] = [job for job in self.server.jobs if job.shown(now)]  # type: ignore[misc]
             seen = {job.serial: Seen(Anchor(job.id), not job.over, job.created) for job in shown}
             self.first = {job.serial for job in shown if job.over and not self.start.chooses(seen[job.serial])}
+            self.first |= {job.serial for job in shown if job.id in torn(answer, [job.id for job in shown], question)}
             self.low = self.base = min((job.id for job in shown), default=0)  # 0: the first id ever told
-            if self.server.faults.no_offset:  # what its one page does not show is not to be had
+            if self.server.faults.no_offset or self.sick:  # what its one page does not show is not to be had
                 self.low = min(listed(answer), default=self.low)
             if shown and (self.beside or self.start.kind == "now"):
                 self.base = max(job.id for job in shown) + 1
