@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.admin import CreateAclsRequest
+from aiokafka.protocol.transaction import AddPartitionsToTxnRequest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -211,6 +213,39 @@ async def test_a_group_that_we_may_not_join_is_told_and_joined_once_we_may(secur
         assert share.owned == {JOBS}
         findings = {finding.subject: finding for finding in await sink.check([JOBS])}
         assert findings[f"consumer group {prefix}"].level == "ok"
+
+
+async def test_a_right_to_write_that_is_missing_is_told_whatever_is_heard_of_it_first(
+    secured: Broker, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where everything is ready to be sent before the coordinator refuses a topic, it is sent all the same, and fails
+    for other reasons or without a name.
+    """
+    send = AIOKafkaClient.send
+
+    async def slow(client: Any, node: int, request: Any, **options: Any) -> Any:
+        answer = await send(client, node, request, **options)
+        if isinstance(request, AddPartitionsToTxnRequest):
+            await asyncio.sleep(0.5)
+        return answer
+
+    monkeypatch.setattr(AIOKafkaClient, "send", slow)
+    there = place(secured, prefix, "SASL_PLAINTEXT", **LOGIN | {"sasl_plain_username": "nobody"})
+    everything = KafkaPlace(secured.bootstrap, prefix)
+    async with opened(everything.sink(), JOBS) as sink, sink.claim(JOBS) as lane:
+        await lane.commit(remember({"prod/jobs": head("a")}, record(1)))
+    await allow(secured, "nobody", transactional_ids=prefix)
+    for operation in (3, 10):  # Read, which brings Describe along, and DescribeConfigs
+        await allow(secured, "nobody", topics=prefix, operation=operation)
+    await allow(secured, "nobody", topics=f"{prefix}.prod.")
+    async with asyncio.timeout(60), granted(there) as sink:
+        while True:
+            with pytest.raises(Refused) as caught:
+                async with sink.claim(JOBS) as lane:
+                    await lane.commit(remember({"prod/jobs": head("a")}, record(1), record(2)))
+            if "transactional" not in caught.value.hint:  # that rule is on its way
+                break
+    assert f"{prefix}.cursors" in str(caught.value)
 
 
 async def test_rights_are_told_without_being_tried(secured: Broker, prefix: str) -> None:

@@ -9,7 +9,6 @@ from contextlib import aclosing
 from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import IllegalOperation
 
 from orchbridge.core.batch import Batch
 from orchbridge.core.errors import Fenced, OrchbridgeError, Refused, SinkLost
@@ -194,9 +193,13 @@ class KafkaLane:
                 raise
 
     def _behind(self, error: BaseException) -> BaseException:
-        """Return the refusal that ended the transaction, where all that was heard of it is that there is none."""
+        """Return the refusal that ended the transaction, where something that followed from it was heard first.
+
+        Once the coordinator has refused a partition, what is sent is told that there is no transaction, by aiokafka
+        or by the broker; or it is refused without a name.
+        """
         ended = self._producer._txn_manager._transaction_waiter
-        if isinstance(error, IllegalOperation) and ended is not None and ended.done() and not ended.cancelled():
+        if ended is not None and ended.done() and not ended.cancelled():
             cause: BaseException | None = ended.exception()
             if cause is not None and meaning(cause, self._stream.name) is not None:
                 return cause
