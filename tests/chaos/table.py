@@ -151,11 +151,18 @@ def _faults(chaos: Sequence[Line]) -> Iterable[str]:
             yield _table(head, rows)
 
 
+TAKING_OVER = """## Taking over
+
+A worker is told dead by the group when its session ends, after 6 s. In `mixed` the brokers, which say so, and the
+connections to them are killed, frozen and cut at the same time.
+"""
+
+
 def _takeovers(chaos: Sequence[Line]) -> str:
-    times: dict[str, list[float]] = defaultdict(list)
+    times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for line in chaos:
         for name, values in line["times_s"].items():
-            times[name] += values
+            times[name, "everything" if line["course"] == "mixed" else "nothing"] += values
     told = {
         "restart": "alone: from SIGKILL until the next life has claimed every stream",
         "takeover": "with others: from SIGKILL until another worker has claimed all its streams",
@@ -163,11 +170,14 @@ def _takeovers(chaos: Sequence[Line]) -> str:
         "handover": "with others: from SIGTERM until another worker has claimed all its streams",
     }
     rows = [
-        (what, f"{len(found):,}", *(f"{sorted(found)[int(share * (len(found) - 1))]:.1f}" for share in (0.5, 0.95, 1)))
+        (what, beside, f"{len(found):,}",
+         *(f"{sorted(found)[int(share * (len(found) - 1))]:.1f}" for share in (0.5, 0.95, 1)))
         for name, what in told.items()
-        if (found := times[name])
-    ]
-    return f"## Taking over\n\n{_table(('what', 'times', 'median, s', 'p95, s', 'longest, s'), rows)}" if rows else ""
+        for beside in ("nothing", "everything")
+        if (found := times[name, beside])
+    ]  # fmt: skip
+    head = ("what", "what else goes wrong", "times", "median, s", "p95, s", "longest, s")
+    return f"{TAKING_OVER}\n{_table(head, rows)}" if rows else ""
 
 
 def soaks(soaks: Sequence[Line]) -> str:
