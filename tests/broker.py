@@ -19,6 +19,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from tests.debian import install
+from tests.fetching import fetch
 
 HERE = Path(__file__).parent / "kafka"
 CLUSTER = "b3JjaGJyaWRnZS10ZXN0cw"
@@ -69,7 +70,7 @@ def jars() -> Path:
         f"-DoutputDirectory={draft}",
     ]
     try:
-        done = subprocess.run(goal, capture_output=True, text=True, timeout=600, check=False)
+        done = fetch(goal, 600)
         if done.returncode:
             raise NoBroker(f"Maven could not fetch Kafka: {(done.stdout + done.stderr)[-600:].strip()}")
         with contextlib.suppress(OSError):  # somebody else was faster

@@ -66,6 +66,13 @@ def needs(request: pytest.FixtureRequest) -> Callable[..., None]:
     return partial(_need, request.config)
 
 
+@pytest.fixture(autouse=True)
+def _tools(request: pytest.FixtureRequest) -> None:
+    """Have what `@pytest.mark.needs("prometheus")` names; a fixture may take minutes to install it, a test may not."""
+    for mark in request.node.iter_markers("needs"):
+        _need(request.config, *mark.args)
+
+
 @pytest.fixture(scope="session")
 def leave_out(request: pytest.FixtureRequest) -> Callable[..., NoReturn]:
     """Leave a test out, loudly, for want of something: `leave_out("root", why="...")`; with CI set it fails."""

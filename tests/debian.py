@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.fetching import fetch
 
 # What a package brings, where that is not a program of its own name. Another spelling of the same program follows
 # after a bar, as its makers name it where no packager had to avoid a clash.
@@ -87,4 +88,4 @@ def _nothing_starts() -> Iterator[None]:
 
 def _quietly(*command: str) -> bool:
     told = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(command, env=told, capture_output=True, timeout=900, check=False).returncode == 0
+    return fetch(command, 900, env=told).returncode == 0

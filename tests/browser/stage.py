@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.programs import Program, running, simulator
+from tests.e2e.programs import Program, get, running, simulator, wait_until
 
 SOURCE = """
 [[sources]]
@@ -70,7 +70,10 @@ class World:
 def bridged(
     folder: Path, *scenes: tuple[str, str, str], rates: dict[str, float] | None = None, port: int = 0
 ) -> Iterator[tuple[str, dict[str, World], Program]]:
-    """Run a bridge over sources (name, scenario, start); yield its address, the worlds by name, the program."""
+    """Run a bridge over sources (name, scenario, start); yield its address, the worlds by name, the program.
+
+    It has looked at each of them by then: what ends before the first look is nothing new to a bridge that starts now.
+    """
     with ExitStack() as stack:
         worlds, sources = dict[str, World](), ""
         for name, scenario, start in scenes:
@@ -83,5 +86,14 @@ def bridged(
         config = folder / "config.toml"
         config.write_text(CONFIG.format(sources=sources, folder=folder, port=port))
         program = stack.enter_context(running(folder / "bridge.out", "run", "-c", str(config)))
-        address = program.wait_for(r'"http": ?"(http://[^"]+)"|http=(http://\S+)')
-        yield address[1] or address[2], worlds, program
+        found = program.wait_for(r'"http": ?"(http://[^"]+)"|http=(http://\S+)')
+        address = found[1] or found[2]
+        wait_until("the first look at everything", lambda: _looked(address.rstrip("/")))
+        yield address, worlds, program
+
+
+def _looked(address: str) -> bool:
+    """Whether every live stream has committed where it begins."""
+    told = get(address, "/status.json").json()
+    streams = [stream for source in told["sources"] for stream in source["streams"]]
+    return all(stream["last_commit"] for stream in streams if "backfill" not in stream["kind"])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 from tests import broker
+from tests.fetching import fetch
 
 MAINS = {"kafka-topics.sh": "TopicCommand", "kafka-acls.sh": "AclCommand"}
 SHIM = """#!/bin/sh
@@ -52,10 +51,7 @@ def _fetched(folder: Path) -> Path:
     try:
         if not shutil.which("mvn"):
             raise broker.NoBroker(f"Maven is missing; install it with: {broker.INSTALL}")
-        done = subprocess.run(
-            [*goal, f"-DoutputDirectory={draft}"], capture_output=True, text=True, timeout=300, check=False,
-            cwd=draft, env=os.environ,
-        )  # fmt: skip
+        done = fetch([*goal, f"-DoutputDirectory={draft}"], 300, cwd=draft)
         if done.returncode:
             raise broker.NoBroker(f"Maven could not fetch Kafka's tools: {(done.stdout + done.stderr)[-600:].strip()}")
         with contextlib.suppress(OSError):  # somebody else was faster

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from tests.debian import Lack
+from tests.fetching import fetch
 
 VERSION = "5.7.1"
 MODULE = "sigs.k8s.io/kustomize/kustomize/v5"
@@ -47,10 +48,7 @@ def _program() -> str:
         # Only what is needed stays: Go's own caches would take hundreds of megabytes.
         told_go = {"GOBIN": str(draft), "GOPATH": str(draft / "path"), "GOCACHE": str(draft / "cache"),
                    "GOFLAGS": "-modcacherw"}  # fmt: skip
-        done = subprocess.run(
-            [go, "install", "-ldflags=-s -w", f"{MODULE}@v{VERSION}"], env=os.environ | told_go, capture_output=True,
-            text=True, timeout=600, check=False,
-        )  # fmt: skip
+        done = fetch([go, "install", "-ldflags=-s -w", f"{MODULE}@v{VERSION}"], 600, env=os.environ | told_go)
         if done.returncode:
             raise Lack(f"kustomize could not be built: {done.stderr[-600:].strip()}; {INSTALL}")
         with contextlib.suppress(OSError):  # somebody else was faster

@@ -9,7 +9,6 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.debian import Lack
+from tests.fetching import fetch
 
 # Name, version, sha512 of the file as the registry tells it (base64).
 COMPOSE = (
@@ -75,7 +75,7 @@ def _npm(name: str, version: str, digest: str) -> Path:
     return _kept(file, digest, ["npm", "pack", "--silent", f"{name}@{version}"])
 
 
-def _kept(name: str, digest: str, fetch: list[str]) -> Path:
+def _kept(name: str, digest: str, command: list[str]) -> Path:
     """Return the file from the user's cache, fetched the first time."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orchbridge"
     file = cache / name
@@ -83,7 +83,7 @@ def _kept(name: str, digest: str, fetch: list[str]) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix="schemas-", dir=cache))
         try:
-            done = subprocess.run(fetch, cwd=draft, capture_output=True, text=True, timeout=300, check=False)
+            done = fetch(command, 300, cwd=draft)
             found = sorted(draft.iterdir())
             if done.returncode or len(found) != 1:
                 raise Lack(f"{name} could not be fetched: {(done.stdout + done.stderr)[-600:].strip()}")

@@ -236,10 +236,10 @@ def _named(name: str, severity: str = "critical", /, **labels: str) -> dict[str,
     ],
     ids=lambda value: value["alertname"] if isinstance(value, dict) else "",
 )
+@pytest.mark.needs("prometheus-alertmanager")
 def test_what_follows_from_something_worse_is_not_told(
-    needs: Callable[..., None], worse: dict[str, str], silenced: list[dict[str, str]], told: list[dict[str, str]]
+    worse: dict[str, str], silenced: list[dict[str, str]], told: list[dict[str, str]]
 ) -> None:
-    needs("prometheus-alertmanager")
     with Alertmanager(ALERTMANAGER.read_text().replace("127.0.0.1:9641", "127.0.0.1:9")) as alertmanager:
         given = [each | URL for each in (worse, *silenced, *told)] + [each | OTHER for each in silenced]
         body = [{"labels": labels} for labels in given]

@@ -30,8 +30,13 @@ def mounts(name: str) -> list[tuple[str, str, str]]:
     return [(part[0], part[1], part[2] if len(part) > 2 else "rw") for part in parts]
 
 
-def test_it_is_what_the_specification_allows(fetched: Callable[..., Any]) -> None:
-    schema = fetched(schemas.compose)
+@pytest.fixture
+def schema(fetched: Callable[..., Any]) -> dict[str, Any]:
+    found: dict[str, Any] = fetched(schemas.compose)
+    return found
+
+
+def test_it_is_what_the_specification_allows(schema: dict[str, Any]) -> None:
     jsonschema.Draft7Validator({**schema, "$schema": "http://json-schema.org/draft-07/schema#"}).validate(FILE)
 
 
@@ -127,8 +132,8 @@ def test_prometheus_scrapes_both_and_tells_the_alertmanager() -> None:
     assert target.partition(":")[0] in SERVICES
 
 
-def test_prometheus_takes_what_is_mounted(needs: Callable[..., None], tmp_path: Path) -> None:
-    needs("prometheus")
+@pytest.mark.needs("prometheus")
+def test_prometheus_takes_what_is_mounted(tmp_path: Path) -> None:
     for source, target, _ in mounts("prometheus"):
         if source.startswith("."):
             (tmp_path / Path(target).name).write_text((HERE / source).read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -37,18 +38,24 @@ def pod(objects: Objects) -> dict[str, Any]:
     return spec
 
 
-def test_every_object_is_what_kubernetes_knows(objects: Objects, fetched: Callable[..., Any]) -> None:
+@pytest.fixture
+def schema(fetched: Callable[..., Any]) -> Callable[[str, str], dict[str, Any]]:
+    """Return the schema of a kind in an API version; what has them is here by now."""
+    fetched(schemas.kubernetes, "Deployment", "apps/v1")
+    return functools.partial(fetched, schemas.kubernetes)
+
+
+def test_every_object_is_what_kubernetes_knows(objects: Objects, schema: Callable[[str, str], dict[str, Any]]) -> None:
     for kind, each in objects.items():
         if each["apiVersion"] != OPERATOR:
-            schema = fetched(schemas.kubernetes, kind, each["apiVersion"])
-            jsonschema.Draft202012Validator(schema).validate(each)
+            jsonschema.Draft202012Validator(schema(kind, each["apiVersion"])).validate(each)
 
 
-def test_the_schemas_are_strict(fetched: Callable[..., Any]) -> None:
+def test_the_schemas_are_strict(schema: Callable[[str, str], dict[str, Any]]) -> None:
     wrong = yaml.safe_load((HERE / "base" / "deployment.yaml").read_text())
     wrong["spec"]["template"]["spec"]["containers"][0]["livenessprobe"] = {}
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.Draft202012Validator(fetched(schemas.kubernetes, "Deployment", "apps/v1")).validate(wrong)
+        jsonschema.Draft202012Validator(schema("Deployment", "apps/v1")).validate(wrong)
 
 
 def test_the_pod_is_restricted(objects: Objects, pod: dict[str, Any]) -> None:

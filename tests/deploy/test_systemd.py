@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,8 +40,8 @@ def told(name: str) -> list[str]:
     return re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
 
 
-def test_systemd_understands_every_line(root: Path, needs: Callable[..., None], tmp_path: Path) -> None:
-    needs("systemd")
+@pytest.mark.needs("systemd")
+def test_systemd_understands_every_line(root: Path) -> None:
     assert problems(root) == ""
     unit = root / "etc/systemd/system/orchbridge.service"
     text = unit.read_text()
@@ -60,8 +59,8 @@ def problems(root: Path) -> str:
     return "\n".join(line for line in lines if "orchbridge.service" in line and ".target not found" not in line)
 
 
-def test_it_is_exposed_to_little(root: Path, needs: Callable[..., None]) -> None:
-    needs("systemd")
+@pytest.mark.needs("systemd")
+def test_it_is_exposed_to_little() -> None:
     done = analyze("security", "--offline=true", f"--threshold={int(EXPOSURE_MAX * 10)}", "--no-pager", str(UNIT))
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     assert found, done.stdout + done.stderr
@@ -70,9 +69,9 @@ def test_it_is_exposed_to_little(root: Path, needs: Callable[..., None]) -> None
     assert done.returncode == 0
 
 
-def test_every_system_call_it_makes_is_allowed(needs: Callable[..., None], tmp_path: Path) -> None:
+@pytest.mark.needs("strace", "systemd")
+def test_every_system_call_it_makes_is_allowed(tmp_path: Path) -> None:
     """Simulator, client, sink and endpoints of a demo, which make all the calls of a bridge and more."""
-    needs("strace", "systemd")
     trace = tmp_path / "trace"
     demo = [sys.executable, "-m", "orchbridge", "demo", "--for", "2s", "--data", str(tmp_path / "data")]
     done = subprocess.run(

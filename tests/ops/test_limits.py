@@ -6,7 +6,7 @@ import gc
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -35,9 +35,9 @@ def large() -> Iterator[Large]:
     gc.collect()
 
 
-def test_prometheus_has_nothing_to_say_against_it(large: Large, needs: Callable[..., None]) -> None:
+@pytest.mark.needs("prometheus")
+def test_prometheus_has_nothing_to_say_against_it(large: Large) -> None:
     """Its own linter: names, units, help, types."""
-    needs("prometheus")
     text = large.metrics.text("text/plain")[0]
     said = subprocess.run(
         [program("promtool"), "check", "metrics"], input=text, capture_output=True, check=False, timeout=30

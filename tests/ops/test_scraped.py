@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,10 +52,10 @@ def bridge(authority: Authority, stranger: Authority, tmp_path_factory: pytest.T
             yield Bridge(int(program.wait_for(r"https://127\.0\.0\.1:(\d+)/")[1]), folder, program)
 
 
+@pytest.mark.needs("prometheus")
 def test_prometheus_gets_in_with_its_own_settings_only(
-    bridge: Bridge, authority: Authority, stranger: Authority, needs: Callable[..., None]
+    bridge: Bridge, authority: Authority, stranger: Authority
 ) -> None:
-    needs("prometheus")
     ours, old, theirs = stranger.sign("prometheus"), stranger.sign("prometheus", days=-1), authority.sign("prometheus")
 
     def job(name: str, signed: Any = ours, scheme: str = "https", ca: Authority = authority, **more: Any) -> Any:
@@ -81,22 +82,30 @@ def test_prometheus_gets_in_with_its_own_settings_only(
         "clear-text": (job("clear-text", scheme="http", **bearer), ""),
     }
     jobs = [job("bearer", **bearer), job("basic", **basic), *(each for each, _ in refused.values())]
-    config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs}
+    config = {"global": {"scrape_interval": "3s", "scrape_timeout": "3s"}, "scrape_configs": jobs}
+    begun = time.monotonic()
     with Prometheus(config) as prometheus:
+
+        def unlike() -> dict[str, str]:
+            """Return what was told in other words than it should be; a busy machine may first run out of time."""
+            told = {target["labels"]["job"]: target["lastError"] for target in prometheus.targets()}
+            return {
+                name: told[name] for name, (_, words) in refused.items() if words not in told[name] or not told[name]
+            }
+
         known = ("bearer", "basic")
         prometheus.wait_until("both get in", lambda: all(prometheus.value(f'up{{job="{job}"}}') for job in known))
         prometheus.wait_until("all have tried", lambda: len(prometheus.query("up")) == len(jobs))
         assert {each.labels["job"] for each in prometheus.query("up == 1")} == set(known)
         assert prometheus.value('orchbridge_stream_owned{job="bearer",stream="jobs"}') == 1
-        errors = {target["labels"]["job"]: target["lastError"] for target in prometheus.targets()}
-        assert {name: words for name, (_, words) in refused.items() if words not in errors[name]} == {}, errors
-        assert errors["clear-text"]
+        prometheus.wait_until("each is refused for its own reason", lambda: not unlike())
         (bridge.folder / "scrape-token").write_text("guess\n")
         prometheus.wait_until("the new token counts", lambda: prometheus.value('up{job="wrong-token"}'))
         prometheus.wait_until("the old one does not", lambda: prometheus.value('up{job="bearer"}') == 0)
     told = bridge.program.text
     assert "Traceback" not in told
-    assert told.count("http.refused") == 2, "one line a minute for each reason"
+    minutes = 1 + (time.monotonic() - begun) // 60
+    assert 2 <= told.count("http.refused") <= 2 * minutes, "one line a minute for each reason"
     for secret in (TOKEN, PASSWORD, "guess", base64.b64encode(f"prometheus:{PASSWORD}".encode()).decode()):
         assert secret not in told
 
