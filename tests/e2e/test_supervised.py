@@ -29,14 +29,14 @@ def test_a_service_says_when_it_is_ready_that_it_lives_and_when_it_ends(tmp_path
             wait_until("readiness", lambda: "READY=1" in all_heard(), 30)
             address = program.wait_for(r'"http": "(http://[^"]+?)/"')[1]
             assert get(address, "/healthz").text == "ok\n", "ready means: it answers"
-            wait_until("signs of life", lambda: all_heard().count("WATCHDOG=1") >= 10, 10)
+            wait_until("signs of life", lambda: all_heard().count("WATCHDOG=1") >= 10, 30)
             program.process.send_signal(signal.SIGSTOP)
             time.sleep(1.0)  # nothing may come from a frozen process: only time can show that
             all_heard().clear()
             time.sleep(1.0)
             assert all_heard() == []
             program.process.send_signal(signal.SIGCONT)
-            wait_until("signs of life", lambda: all_heard().count("WATCHDOG=1") >= 3, 10)
+            wait_until("signs of life", lambda: all_heard().count("WATCHDOG=1") >= 3, 30)
             assert get(address, "/healthz").status_code == 200
             assert program.end() == 0
             assert "STOPPING=1" in all_heard()

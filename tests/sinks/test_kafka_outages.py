@@ -19,6 +19,7 @@ from tests.sinks.kafka_place import KafkaPlace
 
 pytestmark = pytest.mark.kafka
 
+BUSY_S = 4.0  # a machine with other things to do is late by as much; without its limits nothing below would end
 IMPATIENT = {"commit_limit_s": 2.0, "claim_limit_s": 3.0, "recall_stall_s": 3.0}
 
 
@@ -73,16 +74,16 @@ async def test_a_hanging_broker_is_given_up_within_the_limit(place: KafkaPlace, 
             begun = time.monotonic()
             with pytest.raises(SinkLost, match="outcome of its last commit is unknown: no answer in time"):
                 await lane.commit(remember({"prod/jobs": head("a", high=2)}, record(2)))
-            assert time.monotonic() - begun < 2.0 + 0.5
+            assert time.monotonic() - begun < 2.0 + BUSY_S
             with pytest.raises(SinkLost, match="closed"):
                 await lane.commit(remember({"prod/jobs": head("a", high=2)}, record(2)))
             begun = time.monotonic()
-        assert time.monotonic() - begun < 2.0 + 0.5, "letting go of the lane"
+        assert time.monotonic() - begun < 2.0 + BUSY_S, "letting go of the lane"
         begun = time.monotonic()
         with pytest.raises(SinkLost, match=r"cannot be (used|claimed)"):
             async with sink.claim(JOBS):
                 pass
-        assert time.monotonic() - begun < 3.0 + 2.5
+        assert time.monotonic() - begun < 3.0 + 2.0 + BUSY_S
         kafka_broker.thaw()
         losses: list[SinkLost] = []
         await live(sink, 21, losses)
@@ -101,7 +102,7 @@ async def test_a_dead_broker_does_not_hold_up_the_end(place: KafkaPlace, kafka_b
             commit.cancel()
             await asyncio.gather(commit, return_exceptions=True)
             begun = time.monotonic()
-        assert time.monotonic() - begun < 2.5
+        assert time.monotonic() - begun < 2.0 + BUSY_S
 
 
 async def test_without_a_broker_everything_says_so(place: KafkaPlace, kafka_broker: Broker) -> None:
@@ -122,7 +123,7 @@ async def test_a_frozen_broker_does_not_hold_up_a_recall(place: KafkaPlace, kafk
         begun = time.monotonic()
         with pytest.raises(SinkLost, match="cannot be recalled"):
             await cursors(lane)
-        assert time.monotonic() - begun < 3.0 + 2.5
+        assert time.monotonic() - begun < 3.0 + 2.0 + BUSY_S
 
 
 async def test_recall_waits_for_a_foreign_transaction_only_so_long(place: KafkaPlace) -> None:
@@ -201,4 +202,4 @@ async def test_leaving_waits_for_no_broker(place: KafkaPlace, kafka_broker: Brok
                 pass
             kafka_broker.freeze()
             begun = time.monotonic()
-        assert time.monotonic() - begun < 2.5
+        assert time.monotonic() - begun < 2.0 + BUSY_S
