@@ -102,8 +102,11 @@ def test_suspicion_narrows_down_to_one() -> None:
     assert suspects.bare("777")
     assert not suspects.accuse(["777"], "even its bones are refused")
     assert not suspects.accuse([None, None], "cursor documents cannot be replaced")
-    suspects.clear()
+    suspects.arrived(())
+    assert suspects.bare("777"), "something else went through"
+    suspects.arrived(ids)
     assert suspects.verdict("777") is None
+    assert not any(suspects.suspect(id_) for id_ in ids)
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,16 @@ async def alter(place: KafkaPlace, channel: str, **configs: str) -> None:
 
 
 async def persist(sink: Sink, *records: Record, attempts: int = 12) -> list[SinkLost]:
-    """Commit these records, claiming again after every loss as the heart does; return the losses."""
+    """Commit these records, claiming again after every loss as the heart does; return the losses.
+
+    The first commit of a claim says whose the stream is, before anything was read again.
+    """
     losses: list[SinkLost] = []
     for _ in range(attempts):
         try:
             async with sink.claim(JOBS) as lane:
-                if "prod/jobs" not in await cursors(lane):
+                if not (await cursors(lane)).get("prod/jobs", {}).get("done"):
+                    await lane.commit(remember({"prod/jobs": head("a")}))
                     await lane.commit(remember({"prod/jobs": head("a", done=True)}, *records))
                 return losses
         except SinkLost as loss:

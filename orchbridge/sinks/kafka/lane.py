@@ -132,7 +132,7 @@ class KafkaLane:
                 await self._producer.commit_transaction()
         except DOUBT as error:  # judged when the turn is over: the group must not wait for what asks the group
             raise await self._judge(self._behind(error), owner(batch.documents.get(self._stream.name))) from error
-        self._suspects.clear()
+        self._suspects.arrived(record.id for record in batch.records)
         self._owner = owner(batch.documents.get(self._stream.name)) or self._owner
         self.dead = False
 

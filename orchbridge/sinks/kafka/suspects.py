@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _SHARES = 8  # a refused batch is next tried in about this many parts
 
@@ -14,7 +14,7 @@ class Suspects:
     """
 
     def __init__(self) -> None:
-        self._ids: frozenset[str] = frozenset()
+        self._ids: set[str] = set()
         self._verdicts: dict[str, str] = {}
         self._refused: set[str] = set()
         self.per_batch = 1
@@ -45,12 +45,15 @@ class Suspects:
         elif len(names) == 1:
             self._verdicts[names[0]] = reason
         else:
-            self._ids = frozenset(names)
+            self._ids = set(names)
             self.per_batch = max(1, len(names) // _SHARES)
         return True
 
-    def clear(self) -> None:
-        """Forget everything: a batch went through."""
-        self._ids = frozenset()
-        self._verdicts.clear()
-        self._refused.clear()
+    def arrived(self, ids: Iterable[str]) -> None:
+        """Forget what went through; what else is suspected is still to come: a claim first commits that it is there."""
+        if not self._ids and not self._verdicts:
+            return
+        for id_ in ids:
+            self._verdicts.pop(id_, None)
+            self._refused.discard(id_)
+            self._ids.discard(id_)
