@@ -111,8 +111,11 @@ class Member:
 
     def assigned(self, places: set[TopicPartition]) -> None:
         """The group has decided: what stays goes on, what went is let go, what is new may be claimed."""
+        if (
+            self._consumer is None
+        ):  # while it is being closed aiokafka still waits for a join under way, and tells of it
+            return
         with self._bug:
-            assert self._consumer is not None
             self._consumer.pause(*places)
             for place in places:  # a known position is neither looked up nor read on
                 self._consumer.seek(place, 0)
@@ -202,9 +205,10 @@ class _Bug:
             self._found = error
 
     def tell(self) -> None:
-        """Raise what was kept, if anything."""
-        if self._found is not None:
-            raise self._found
+        """Raise what was kept, if anything; once, for the next consumer had no part in it."""
+        found, self._found = self._found, None
+        if found is not None:
+            raise found
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
