@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from orchbridge.core.errors import Fenced
 from orchbridge.core.ports import Group, Share, StreamId, Watch
 from orchbridge.runtime.stop import Stop
 
+LOOK_AGAIN_S = 300.0  # a stream that is done is given more to do where a person resets the one before it
 AGAIN_S = 5.0  # a stream that the group goes on calling ours is claimed again, though a newer owner was met
 
 Carrying: TypeAlias = Callable[[StreamId, Stop], Awaitable[Fenced | None]]
@@ -21,6 +22,7 @@ class _Shard:
 
     def __init__(self) -> None:
         self.owned = False
+        self.done = False
         self.reason = ""
         self.decided = 0
         self.again_s: float | None = None
@@ -72,10 +74,7 @@ async def carry_shares(streams: Sequence[StreamId], group: Group, stop: Stop, wa
     with stop.telling(wake):
         async with asyncio.TaskGroup() as tasks:
             listening = tasks.create_task(_listen(group, shards, watch), name="shares")
-            keeping = [
-                tasks.create_task(_keep(id_, shard, stop, watch, carrying), name=id_.name)
-                for id_, shard in shards.items()
-            ]
+            keeping = [tasks.create_task(_keep(id_, shards, stop, watch, carrying), name=id_.name) for id_ in shards]
             if keeping:
                 await asyncio.wait(keeping)
             listening.cancel()
@@ -90,13 +89,16 @@ async def _listen(group: Group, shards: dict[StreamId, _Shard], watch: Watch) ->
                 shard.decide(id_, share)
 
 
-async def _keep(id_: StreamId, shard: _Shard, stop: Stop, watch: Watch, carrying: Carrying) -> None:
-    """Carry one stream whenever it is ours; return when it is done or we are asked to stop."""
+async def _keep(id_: StreamId, shards: Mapping[StreamId, _Shard], stop: Stop, watch: Watch, carrying: Carrying) -> None:
+    """Carry one stream whenever it is ours; return when all are done or we are asked to stop."""
+    shard = shards[id_]
     while True:
         await shard.until(lambda: shard.owned, stop)
         if stop.asked:
             return
-        watch.assigned(id_)
+        if not shard.done:
+            watch.assigned(id_)
+        shard.done = False
         shard.term = term = Stop()
         with stop.telling(term.ask):
             fenced = await carrying(id_, term)
@@ -107,5 +109,19 @@ async def _keep(id_: StreamId, shard: _Shard, stop: Stop, watch: Watch, carrying
             await shard.decided_anew(stop)
         if not shard.owned:
             watch.revoked(id_, shard.reason)
-        elif fenced is None and not term.asked:
+        elif fenced is None and not term.asked and await _all_done(shard, shards, stop):
             return
+
+
+async def _all_done(shard: _Shard, shards: Mapping[StreamId, _Shard], stop: Stop) -> bool:
+    """Take note that one is done; return True once all are, False when it is time to look at this one again."""
+
+    def all_done() -> bool:
+        return all(each.done for each in shards.values())
+
+    shard.done = True
+    if all_done():
+        for each in shards.values():
+            each.wake()
+    await shard.until(lambda: all_done() or not shard.owned, stop, LOOK_AGAIN_S)
+    return all_done() or stop.asked

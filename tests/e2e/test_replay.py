@@ -6,6 +6,7 @@ import os
 import pty
 import random
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -130,6 +131,28 @@ def test_done_is_done_until_it_is_wanted_again(place: Place) -> None:
     ids = [one.id for one in place.told("again") if one.channel in FACTS]
     assert sorted(ids) == sorted([one.id for one in first if one.channel in FACTS] * 2)
     assert {one.key for one in first} == {"prod/3", "prod/4", "prod/5"}, "without {source} keys name it"
+
+
+def test_wanted_again_and_interrupted_it_goes_on_with_everything(place: Place) -> None:
+    """What is read second was done before as well, and must not count as done this time."""
+
+    def replayed() -> list[str]:
+        return [one.id for one in place.told("again") if one.channel in FACTS]
+
+    with simulator(place.folder, HISTORY) as (url, _):
+        place.configure(url)
+        arguments = place.arguments("--jobs", "1..6", "--plan-jobs", "1..2")
+        assert orchbridge(*arguments, "--share", "1").returncode == 0
+        first = replayed()
+        with running(place.folder / "out", *arguments, "--share", "0.2", "--again") as program:
+            wait_until("some jobs again", lambda: len(replayed()) > len(first))
+            program.process.send_signal(signal.SIGINT)
+            assert program.process.wait(20) == 75, program.text
+            onward = shlex.split(program.wait_for("go on with: orchbridge (.*)")[1].replace("--share 0.2 ", ""))
+        assert len(replayed()) < 2 * len(first), "it was over before it was interrupted"
+        done = orchbridge(*onward, "--share", "1")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(replayed()) == sorted(first * 2)
 
 
 def test_killed_in_the_middle_every_record_is_there_once(place: Place) -> None:

@@ -66,7 +66,7 @@ def replay(
 
     Everything that is over and that the orchestrator still shows is read again, into topics (or files)
     of another prefix, with the same ids as the live records, marked as replay. The live streams are
-    not touched, and keep most of the request budget.
+    not touched, and keep the request budget to themselves but for a share.
 
     \b
     Once more, for a consumer that lost them:

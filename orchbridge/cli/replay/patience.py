@@ -31,7 +31,9 @@ class Patience:
     `hint` is what a person can do then; `lost` says why it came to that.
     """
 
-    def __init__(self, limit_s: float, stop: Stop, hint: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, limit_s: float, stop: Stop, hint: Callable[[], str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.lost: OrchbridgeError | None = None
         self._limit_s, self._stop, self._hint, self._clock = limit_s, stop, hint, clock
         self._failing: dict[str, tuple[float, str]] = {}  # "source" or "sink" -> since when, and why
@@ -60,7 +62,7 @@ class Patience:
             for what, (since, why) in self._failing.items():
                 if self.lost is None and self._clock() - since >= self._limit_s:
                     kind = SinkLost if what == "sink" else Unreachable
-                    self.lost = kind(f"gave up waiting for {NAMES[what]}: {why}", hint=self._hint)
+                    self.lost = kind(f"gave up waiting for {NAMES[what]}: {why}", hint=self._hint())
                     self._stop.ask()
             await asyncio.sleep(LOOK_S)
 

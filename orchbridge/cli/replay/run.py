@@ -32,22 +32,33 @@ async def replay_history(options: Options, settings: Settings) -> int:
     if not options.dry_run and not _agreed(replay):
         print("nothing was done")
         return CHECK_FAILED
-    stop = Stop()
-    patience = Patience(options.patience_s, stop, f"nothing is lost; go on with: {replay.command()}")
+    stop, onward = Stop(), _Onward(replay)
+    patience = Patience(options.patience_s, stop, lambda: f"nothing is lost; go on with: {onward.command()}")
     code = CUT
     with contextlib.suppress(TimeoutError):
         async with obeying_signals(stop), asyncio.TaskGroup() as group:
             watching = group.create_task(patience.watch())
             try:
                 async with _ends(replay, patience) as (api, sink):
-                    code = await _Play(replay, api, sink, stop, patience).out()
+                    code = await _Play(replay, api, sink, stop, patience, onward).out()
             except Interrupted:
                 pass
             finally:
                 watching.cancel()
     if code == CUT:
-        say(f"replay {replay.id}: interrupted; what was committed stays, go on with: {replay.command()}")
+        say(f"replay {replay.id}: interrupted; what was committed stays, go on with: {onward.command()}")
     return code
+
+
+class _Onward:
+    """How to go on: with `--again` until what was remembered of every lane is forgotten, without it from then on."""
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
+        self.forgotten = not replay.options.again
+
+    def command(self) -> str:
+        return self._replay.command(*([] if self.forgotten else ["--again"]))
 
 
 def _agreed(replay: Replay) -> bool:
@@ -74,9 +85,9 @@ async def _ends(replay: Replay, patience: Patience) -> AsyncIterator[tuple[Api, 
 class _Play:
     """The steps of one replay, each only after the one before it went well."""
 
-    def __init__(self, replay: Replay, api: Api, sink: Sink, stop: Stop, patience: Patience) -> None:
+    def __init__(self, replay: Replay, api: Api, sink: Sink, stop: Stop, patience: Patience, onward: _Onward) -> None:
         self._replay, self._api, self._sink = replay, api, sink
-        self._stop, self._patience = stop, patience
+        self._stop, self._patience, self._onward = stop, patience, onward
 
     async def out(self) -> int:
         """Look, tell, and unless that is all that is wanted, do it."""
@@ -96,10 +107,12 @@ class _Play:
         if replay.options.dry_run:
             return DONE
         await self._patience.through(lambda: opened(replay, self._sink))
+        if again:  # all of them before the first is read: an interruption leaves none half wanted
+            for leg in legs:
+                await self._patience.through(lambda kind=leg.kind: forget(self._sink, replay.stream(kind)))  # type: ignore[misc]
+            self._onward.forgotten = True
         tallies = {}
         for leg in legs:
-            if again:
-                await self._patience.through(lambda kind=leg.kind: forget(self._sink, replay.stream(kind)))  # type: ignore[misc]
             about_s = self._about_s([leg])
             tallies[leg.kind] = await carry(
                 replay, leg, memory, self._api, self._sink, self._stop, self._patience, about_s
