@@ -139,6 +139,11 @@ def decode(name: str, document: bytes, *, url: str, keys: str, adopt: bool) -> H
             f"the cursor of {name} has version {head.v}, this program reads versions 1 to {VERSION}",
             hint="run the version of orchbridge that wrote it",
         )
+    if head.epoch < 1 or head.high < 0:
+        raise Corrupt(
+            f"the cursor of {name} stands at {head.high} in epoch {head.epoch}, where no stream can be",
+            hint=f"put back an export of it, or begin anew: orchbridge cursors reset {name}",
+        )
     if head.url != url and not adopt:
         raise Corrupt(
             f"the cursor of {name} belongs to {head.url}, not to {url}",

@@ -18,6 +18,7 @@ from orchbridge.core.batch import BATCH_RECORDS_MAX, Batch
 from orchbridge.core.errors import ConfigError, Fenced, Refused, SinkLost
 from orchbridge.core.ports import Lane, Sink, StreamId
 from orchbridge.core.records import NODE_STATE, Record
+from orchbridge.sinks.jsonl import JsonlSink
 
 Forget: TypeAlias = Callable[[Mapping[str, bytes]], Sequence[Record]]
 
@@ -69,7 +70,7 @@ async def carry_out(sink: Sink, wishes: Sequence[Wish], *, force: bool, yes: boo
     """
     changes = {wish.id: wish.changer(wish.before) for wish in wishes}
     owners = {wish.id: await sink.owner(wish.id) for wish in wishes}
-    _refuse_owned(owners, force=force)
+    _refuse_owned(owners, force=force, held=isinstance(sink, JsonlSink))
     for wish in wishes:
         for line in changes[wish.id].lines:
             print(line)
@@ -84,19 +85,23 @@ async def carry_out(sink: Sink, wishes: Sequence[Wish], *, force: bool, yes: boo
     await sink.open([wish.id for wish in wishes])
     async with AsyncExitStack() as stack:
         lanes = {wish.id: await stack.enter_async_context(sink.claim(wish.id)) for wish in wishes}
-        for wish in wishes:
-            found, nodes = await _recalled(lanes[wish.id], with_nodes=changes[wish.id].forget is not None)
+        nodes: dict[StreamId, dict[str, bytes]] = {}
+        for wish in wishes:  # all of them before the first is written, so that a refusal leaves nothing half done
+            found, nodes[wish.id] = await _recalled(lanes[wish.id], with_nodes=changes[wish.id].forget is not None)
             if found != dict(wish.before):
                 changes[wish.id] = _again(wish, found, force=force)
-            await _write(lanes[wish.id], wish.id, changes[wish.id], nodes)
+        for wish in wishes:
+            await _write(lanes[wish.id], wish.id, changes[wish.id], nodes[wish.id])
     return DONE
 
 
-def _refuse_owned(owners: Mapping[StreamId, str | None], *, force: bool) -> None:
+def _refuse_owned(owners: Mapping[StreamId, str | None], *, force: bool, held: bool) -> None:
+    """Raise Refused where a worker carries a stream; where it holds the directory, `force` takes nothing from it."""
     owned = {id_.name: owner for id_, owner in owners.items() if owner}
-    if owned and not force:
+    if owned and (held or not force):
         told = "; ".join(f"{name} is carried by {owner}" for name, owner in owned.items())
-        raise Refused(f"{told}; nothing was changed", hint="stop the worker, or add --force to fence it")
+        way = ": it holds the directory, with --force or without" if held else ", or add --force to fence it"
+        raise Refused(f"{told}; nothing was changed", hint=f"stop the worker{way}")
 
 
 async def _recalled(lane: Lane, *, with_nodes: bool) -> tuple[dict[str, bytes], dict[str, bytes]]:

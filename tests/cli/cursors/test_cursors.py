@@ -8,14 +8,16 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from orchbridge.cli.cursors.change import Change, Wish, carry_out
 from orchbridge.core.batch import Batch
-from orchbridge.core.errors import Fenced, SinkLost
+from orchbridge.core.errors import Fenced, Refused, SinkLost
 from orchbridge.core.ports import StreamId
+from orchbridge.sinks.memory import MemorySink, MemoryStore
 from tests.cli.cursors.stage import JOBS, NODES, URL, Stage, job
 from tests.sinks.contract import record
 from tests.sinks.kafka_place import KafkaPlace
@@ -296,6 +298,16 @@ WRONG: dict[str, tuple[int, str, Callable[[Path], list[str]]]] = {
             ),
         ),
     ),
+    "an epoch that cannot be": (
+        2,
+        "where no stream can be",
+        lambda f: imported(f, export({"prod/jobs": {"prod/jobs": GOOD.replace('"v"', '"epoch": 0, "v"')}})),
+    ),
+    "a place that cannot be": (
+        2,
+        "where no stream can be",
+        lambda f: imported(f, export({"prod/jobs": {"prod/jobs": GOOD.replace(": 9", ": -9")}})),
+    ),
     "of another server": (
         2,
         "belongs to",
@@ -334,6 +346,26 @@ def test_two_streams_of_which_one_is_wrong_write_neither(untouched: Stage, tmp_p
 
 
 @pytest.mark.kafka
+def test_two_streams_of_which_one_moved_meanwhile_write_neither() -> None:
+    """Both were looked at; then a worker that nobody saw writes to the second."""
+
+    class Meanwhile(MemorySink):
+        async def open(self, streams: Sequence[StreamId]) -> None:
+            store.documents["prod/plans"] = b'{"v":1,"high":8}'
+
+    store = MemoryStore()
+    store.documents |= {"prod/jobs": b'{"v":1,"high":7}', "prod/plans": b'{"v":1,"high":7}'}
+    before = dict(store.documents)
+
+    def moved(id_: StreamId) -> Wish:
+        return Wish(id_, {id_.name: before[id_.name]}, lambda _: Change(("moved",), {id_.name: b'{"v":1,"high":1}'}))
+
+    wishes = [moved(JOBS), moved(StreamId("prod", "plans"))]
+    with pytest.raises(Refused, match="prod/plans moved while this was being looked at"):
+        asyncio.run(carry_out(Meanwhile(store), wishes, force=False, yes=True))
+    assert store.documents["prod/jobs"] == before["prod/jobs"]
+
+
 def test_a_sink_that_is_not_there(tmp_path: Path) -> None:
     from tests.broker import free_port
 
@@ -379,6 +411,22 @@ def test_a_directory_cannot_be_taken_from_its_writer(tmp_path: Path) -> None:
     said: list[int] = []
     asyncio.run(carry(stage, said))
     assert (said, stage.head("prod/jobs")["high"]) == ([3, 3], 20)
+
+
+def test_a_directory_that_is_held_says_so_before_anything_is_promised(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, f'type = "jsonl"\ndirectory = "{tmp_path}/records"')
+    stage.configure()
+    stage.furnish()
+
+    async def scene() -> None:
+        sink = stage.make_sink()
+        await sink.open([JOBS])
+        done = await asyncio.to_thread(stage.run, "set", "prod/jobs", "--job", "7", "--yes", "--force")
+        await sink.close()
+        assert (done.exit_code, done.stdout) == (3, ""), done.output
+        assert "stop the worker: it holds the directory" in done.stderr
+
+    asyncio.run(scene())
 
 
 @pytest.mark.kafka
