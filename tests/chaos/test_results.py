@@ -38,6 +38,7 @@ def test_a_run_that_was_not_well_counts_until_its_cause_is_told() -> None:
     told = table.document([lost], [{"course": "mixed", "seed": 7, "cause": "a hole", "mended": "abc"}])
     assert "| records lost | 0 |" in told
     assert "3 records lost | a hole | `abc` |" in told
+    assert "| runs that were not well, told below | 1 |" in told
 
 
 def test_lines_come_back_as_they_were_appended(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tests.oracle import Verdict, facts, judge
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 SESSION_S, TRANSACTION_S = 6.0, 15.0
+BUSY_S = 4.0  # docs/reliability.md has what it takes; here three workers, a broker and the tests share the cores
 STREAMS = {"jobs", "plans", "inventory"}  # what reads history beside them is done after seconds
 
 
@@ -115,7 +116,7 @@ def test_one_is_killed_and_the_others_take_over(kafka: str, prefix: str, tmp_pat
                     victim.program.kill()
                     took = taken_over(orphans, killed, *heirs)
                     print(f"takeover after SIGKILL of {victim.name}: {max(took.values()):.2f} s {took}")
-                    assert max(took.values()) < SESSION_S + 2.0 + 4.0, "with room for a busy machine"
+                    assert max(took.values()) < SESSION_S + 2.0 + BUSY_S
                     wait_until("the rest share", lambda heirs=heirs: shared(*heirs))  # type: ignore[misc]
                 delivered(tmp_path, kafka, prefix)
 
@@ -149,6 +150,6 @@ def test_one_that_is_asked_to_stop_hands_over_at_once(kafka: str, prefix: str, t
             assert a.program.end() == 0
             took = taken_over(orphans, asked, b)
             print(f"takeover after SIGTERM: {max(took.values()):.2f} s")
-            assert max(took.values()) < SESSION_S - 1.0, "it left, so nobody waits for its session to end"
+            assert max(took.values()) < SESSION_S - 0.5, "it left, so nobody waits for its session to end"
             delivered(tmp_path, kafka, prefix)
             assert b.program.end() == 0

@@ -56,14 +56,14 @@ async def live(sink: Sink, until: int, losses: list[SinkLost]) -> None:
 async def test_a_broker_that_dies_during_commits_costs_time_only(place: KafkaPlace, kafka_broker: Broker) -> None:
     losses: list[SinkLost] = []
     async with opened(place.sink(), JOBS) as sink, asyncio.TaskGroup() as group:
-        group.create_task(live(sink, 1_200, losses))
-        for pause_s in (0.4, 0.9):
+        group.create_task(live(sink, 2_400, losses))
+        for pause_s in (0.2, 0.6):
             await asyncio.sleep(pause_s)
             await asyncio.to_thread(kafka_broker.kill)
             await asyncio.to_thread(kafka_broker.start)
     assert losses, "the broker died at the wrong moments"
     seen = await place.seen()
-    assert sorted(int(item.id.rsplit("/", 1)[1]) for item in seen) == list(range(1, 1_201))
+    assert sorted(int(item.id.rsplit("/", 1)[1]) for item in seen) == list(range(1, 2_401))
 
 
 async def test_a_hanging_broker_is_given_up_within_the_limit(place: KafkaPlace, kafka_broker: Broker) -> None:
