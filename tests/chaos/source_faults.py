@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from random import Random
 
-from orchbridge.sim.knobs import Knobs
+from orchbridge.sim.knobs import AUTH_FAULTS, Knobs
 from tests.chaos.faults import Act, Fault
 from tests.chaos.house import House
 from tests.chaos.stage import TOKEN, Stage
@@ -37,18 +37,37 @@ TURNED: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "next-events-echo": ("next-events echoes the request", {"next_events": "echo-start"}),
     "next-events-global": ("next-events counts other jobs' events", {"next_events": "global-next"}),
     "next-events-missing": ("next-events missing", {"next_events": "missing"}),
+    "next-events-first": ("next-events points at the first event", {"next_events": "first-item"}),
+    "next-events-keyless": ("next-events without its number", {"next_events": "event-key-missing"}),
     "past-end-404": ("404 for a start past the end", {"start_past_end": "404"}),
+    "past-end-400": ("400 for a start past the end", {"start_past_end": "400"}),
     "limit-clamped": ("limits clamped", {"limit_max": "clamp:7"}),
     "limit-refused": ("large limits refused", {"limit_max": "400:20"}),
     "empty-total": ("total null where a list is empty", {"empty_total": "null"}),
     "odd-errors": ("errors without a body", {"error_body": "empty", "faults": "503,p=0.1"}),
+    "html-errors": ("errors as HTML", {"error_body": "html", "faults": "500,p=0.1"}),
+    "curt-errors": (
+        "errors of the other spelling, without details",
+        {"error_body": "without-details", "validation_kind": "validators", "start_past_end": "400"},
+    ),
     "owner-changing": ("owners that differ on every read", {"owner": "changing"}),
+    "owner-short": ("owners with id and login alone", {"owner": "id+login"}),
     "odd-nodes": ("node rows with parts missing", {"nodes": "null-result+no-latest-event-id"}),
+    "big-nodes": ("node results of 100 KB", {"nodes": "big:0.1"}),
+    "error-text": ("errors of nodes as plain text", {"nodes": "error-string"}),
+    "stopped-nodes": ("nodes that a stop leaves say so", {"stopped_nodes": "stopped"}),
+    "odd-types": (
+        "durations as text, other names of the times, none where a job runs",
+        {"duration_type": "string", "timestamps_key": "started_timestamp", "finished_when_running": "absent"},
+    ),
+    "odd-links": ("links to another host", {"id_host": "localhost"}),
     "pruned-soon": ("jobs pruned seconds after their end", {"prune": "after:3"}),
     "inventory-500": ("inventory answers 500", {"inventory": "500,p=0.5"}),
     "inventory-flaps": ("nodes missing from single inventories", {"inventory": "flapping,p=0.2"}),
     "inventory-empty": ("inventory empty, broker starting", {"inventory": "empty", "broker_status": "starting"}),
-    "inventory-false": ("inventory with false and blank rows", {"inventory": "false-rows+blank"}),
+    "inventory-false": ("inventory with false and blank rows", {"inventory": "false-rows+blank+unknown-404"}),
+    "inventory-stale": ("inventory that lags two seconds", {"inventory": "stale-true:2"}),
+    "broker-unwell": ("inventory empty, broker out of order", {"inventory": "empty", "broker_status": "error"}),
 }
 _MIXTURE = ("resets", "torn", "5xx", "429", "latency", "events-late", "jobs-late", "id-gaps", "owner-changing",
             "limit-clamped", "inventory-flaps", "last-event-lags")  # fmt: skip
@@ -97,7 +116,7 @@ async def prune(stage: Stage, house: House, chance: Random) -> None:
 
 async def revoke(stage: Stage, house: House, chance: Random) -> None:
     """The token is revoked; a person puts a new one into the file when it works again."""
-    word, seconds = chance.choice(("revoked", "expired", "invalid")), chance.uniform(1.0, 4.0)
+    word, seconds = chance.choice(AUTH_FAULTS), chance.uniform(1.0, 4.0)
     await stage.turn("knobs", {"auth_fault": word})
     await asyncio.sleep(seconds)
     await stage.turn("knobs", {"auth_fault": "none"})
