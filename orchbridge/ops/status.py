@@ -28,6 +28,7 @@ STANDBY, STARTING, LIVE, STUMBLING, PARKED, FENCED, WAITING, DONE = (
 )
 IDLE = frozenset({STANDBY, FENCED})
 RESTING = IDLE | {WAITING, DONE}
+UNSURE = frozenset({STARTING, STUMBLING})  # taken up, and not yet, or no longer, carried
 OWNER = "owner"
 
 

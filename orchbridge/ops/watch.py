@@ -74,6 +74,10 @@ class OpsWatch:
     def shared(self, share: Share) -> None:
         """The workers' group has decided anew, or we are outside it."""
         self._sharing.told(share)
+        if share.apart is None:
+            for stream in [id_ for id_, fate in self._fates.items() if fate.word in words.UNSURE]:
+                if stream not in share.owned:  # it stumbled before anybody knew whose it is
+                    self._let_go(stream, words.STANDBY)
 
     def assigned(self, stream: StreamId) -> None:
         """The stream is ours to claim."""

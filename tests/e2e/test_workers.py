@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchbridge.ops.status import PATIENCE_S
+from tests.broker import Broker
 from tests.e2e.programs import Program, consumed, get, running, simulator, wait_until
 from tests.e2e.test_run_kafka import config
 from tests.oracle import Verdict, facts, judge
@@ -153,3 +157,27 @@ def test_one_that_is_asked_to_stop_hands_over_at_once(kafka: str, prefix: str, t
             assert max(took.values()) < SESSION_S - 0.5, "it left, so nobody waits for its session to end"
             delivered(tmp_path, kafka, prefix)
             assert b.program.end() == 0
+
+
+def test_workers_that_were_there_before_kafka_share_as_if_it_had_been_there(
+    run_broker: Callable[..., AbstractContextManager[Broker]], tmp_path: Path
+) -> None:
+    """Each of them waited in the name of every stream; what it is not given in the end it does not worry about."""
+    with run_broker() as broker, simulator(tmp_path, "demo") as (url, _):
+        broker.stop()
+        path = config(tmp_path, url, broker.bootstrap, "late")
+        with crew(tmp_path, path, "a", "b") as workers:
+            for worker in workers:
+                wait_until("it waits", lambda worker=worker: worker.lines("stream.stumbled"))  # type: ignore[misc]
+            broker.start()
+            wait_until("two share", lambda: shared(*workers), 60)
+            for worker in workers:
+                told = {kind: row for kind, row in worker.streams().items() if kind in STREAMS}
+                idle = {kind: row["state"] for kind, row in told.items() if kind not in worker.live()}
+                assert set(idle.values()) <= {"standby"}, idle
+                lags = re.findall(
+                    r'orchbridge_lag_seconds\{source="prod",stream="(\w+)"\}', get(worker.address, "/metrics").text
+                )
+                assert set(lags) & STREAMS == worker.live()
+            time.sleep(PATIENCE_S + 2.0)  # what nobody laps is told of only then
+            assert [get(worker.address, "/readyz").status_code for worker in workers] == [200, 200]

@@ -76,6 +76,30 @@ def test_the_roles_of_a_stream_that_comes_and_goes(stage: Stage) -> None:
     ]  # fmt: skip
 
 
+def test_a_worker_that_stumbled_before_it_knew_its_share_stands_by_where_others_carry_the_streams(stage: Stage) -> None:
+    """All workers wait for Kafka, each in the name of every stream; then each is given some of them."""
+    for stream in (JOBS_STREAM, PLANS_STREAM, NODES_STREAM):
+        stage.watch.stumbled(stream, SinkLost("Kafka is away", hint="start it"), 1.0)
+    assert row(stage, "plans").state == "stumbling"
+    stage.watch.shared(NOT_YET)
+    assert row(stage, "plans").state == "stumbling", "nobody has said yet that it is another's"
+    stage.watch.shared(share(JOBS_STREAM, jobs="w1", plans="w2", inventory="w2"))
+    stage.watch.assigned(JOBS_STREAM)
+    stage.clock.now += 20
+    assert reasons(stage) == ()
+    stage.carry()
+    stage.clock.now += 3_600
+    assert (row(stage, "plans").state, row(stage, "plans").role, row(stage, "plans").owner) == (
+        "standby",
+        "standby",
+        "w2",
+    )
+    assert [stage.value("orchbridge_lag_seconds", "prod", kind) for kind in ("jobs", "plans", "inventory")] == [
+        3_600, None, None,
+    ]  # fmt: skip
+    assert [reason.partition(" ")[0] for reason in reasons(stage)] == ["prod/jobs"]
+
+
 @pytest.mark.parametrize("how", ["released", "revoked"])
 def test_what_another_worker_tells_about_now_goes_and_counters_stay(stage: Stage, how: str) -> None:
     stage.carry()
