@@ -192,10 +192,8 @@ OURS = (
     Metric("orchbridge_notices_total", "counter", (*_SS, "kind"), "Notices written for people, by kind"),
     Metric("orchbridge_troubles_total", "counter", (*_SS, "kind"), "Failed answers of the source, by kind"),
     Metric("orchbridge_stumbles_total", "counter", _SS, "Times the sink was lost and the stream claimed again"),
-    Metric("orchbridge_requests_total", "counter", ("source", "endpoint", "code"), "Requests to the source"),
-    Metric(
-        "orchbridge_request_seconds", "histogram", ("source", "endpoint"), "Time one request took", "seconds", REQUESTS
-    ),
+    Metric("orchbridge_requests_total", "counter", ("source", "api", "code"), "Requests to the source"),
+    Metric("orchbridge_request_seconds", "histogram", ("source", "api"), "Time one request took", "seconds", REQUESTS),
     Metric("orchbridge_response_bytes_total", "counter", _S, "Decoded bytes the source answered with", "bytes"),
     Metric("orchbridge_request_budget_left", "gauge", _S, "Requests that could be sent at once without waiting"),
     Metric(

@@ -28,7 +28,8 @@ packed with gzip where that is asked for. A scrape asks neither the orchestrator
 - **What is gone goes.** When a stream moves to another worker, its gauges leave this one, except
   `orchbridge_stream_owned` and `orchbridge_stream_parked`, which fall to 0; counters stay where they are.
   So `sum` counters over the workers, and take `max` of gauges.
-- No label is called `job` or `instance`: those are the scrape's own. There are no `_created` series.
+- No label is called `job`, `instance`, `namespace`, `pod`, `service`, `container` or `endpoint`: those are the
+  scrape's own. There are no `_created` series.
 
 ## How many series
 

@@ -69,7 +69,7 @@ class Bridge:
         found: defaultdict[str, float] = defaultdict(float)
         for name, labels, value in _LINE.findall(get(self.address, "/metrics").text):
             found[name] += float(value)
-            for part in re.findall(r'(?:channel|endpoint)="([^"]+)"', labels):
+            for part in re.findall(r'(?:channel|api)="([^"]+)"', labels):
                 found[f"{name}/{part}"] += float(value)
         return found
 

@@ -94,9 +94,9 @@ BRIDGE: dict[str, tuple[Expectation, ...]] = {
     "Records committed": (Adds(("channel",), ours.written, unit_s=1.0),),
     "Items read": (Adds(SOURCE_STREAM, ours.events_read, unit_s=1.0, at_least=True),),
     "Records in the time range": (Exact(("channel",), ours.written, stretched=True, within=0.5),),
-    "Requests by endpoint": (Adds(("endpoint",), ours.requests, unit_s=1.0, plus=6.0),),
+    "Requests by endpoint": (Adds(("api",), ours.requests, unit_s=1.0, plus=6.0),),
     "Requests by answer": (Adds(("code",), ours.answers, unit_s=1.0, plus=12.0),),
-    "Duration of requests": (Between(("endpoint",), ours.endpoints, 0.0, 5.0, DELAY, 0.004, 0.9),),
+    "Duration of requests": (Between(("api",), ours.endpoints, 0.0, 5.0, DELAY, 0.004, 0.9),),
     "Failed answers in the time range": (Exact(("kind",), ours.refusals, within=1.0),),
     "Request budget left": (
         Between(("source",), true.each_source, 0.0, 100.0, "the budget is 50 a second, 100 at once", 90.0),

@@ -52,7 +52,7 @@ def test_names_follow_the_conventions(metric: Metric) -> None:
 def test_labels_have_few_values_but_for_two_that_have_limits_of_their_own() -> None:
     allowed = {
         "source", "stream", "type", "environment", "outcome", "state", "result", "connected", "to", "channel", "kind",
-        "stage", "endpoint", "code", "label", "version", "task", "plan", "broker",
+        "stage", "api", "code", "label", "version", "task", "plan", "broker",
     }  # fmt: skip
     exceptions = {"pe_failed_job_nodes", "pe_node_connected"}
     assert {label for metric in CATALOGUE if metric.name not in exceptions for label in metric.labels} <= allowed
@@ -62,8 +62,9 @@ def test_labels_have_few_values_but_for_two_that_have_limits_of_their_own() -> N
 
 
 def test_no_label_collides_with_those_of_a_target() -> None:
-    """Prometheus would rename ours to exported_job."""
-    assert not {"job", "instance"} & {label for metric in CATALOGUE for label in metric.labels}
+    """Prometheus would rename ours to exported_job; its operator adds those of pods, services and monitors."""
+    targets = {"job", "instance", "namespace", "pod", "service", "container", "endpoint", "node"}
+    assert not targets & {label for metric in CATALOGUE for label in metric.labels}
 
 
 def test_names_are_unique() -> None:

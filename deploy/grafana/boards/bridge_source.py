@@ -26,7 +26,7 @@ SOURCE_ROW = (
             "at most K + 2 a tick beside the looks at finishing jobs."
         ),
         unit="reqps",
-        queries=(Query(per_second(_REQUESTS, "endpoint"), "{{endpoint}}"),),
+        queries=(Query(per_second(_REQUESTS, "api"), "{{api}}"),),
         stacked=True,
         least=0,
         nothing="no request",
@@ -53,11 +53,7 @@ SOURCE_ROW = (
             "95 of 100 requests to the endpoint were answered within this time. What rises here rises in every delay."
         ),
         unit="s",
-        queries=(
-            Query(
-                percentile(0.95, pick("orchbridge_request_seconds", OF_SOURCE), "endpoint") + " >= 0", "{{endpoint}}"
-            ),
-        ),
+        queries=(Query(percentile(0.95, pick("orchbridge_request_seconds", OF_SOURCE), "api") + " >= 0", "{{api}}"),),
         below=GOOD,
         limits=(Limit(1, WARN), Limit(10, BAD)),
         least=0,
