@@ -61,7 +61,12 @@ _S = ("source",)
 _SS = ("source", "stream")
 
 PE = (
-    Metric("pe_up", "gauge", _S, "1 if the orchestrator answered well within the last 30 s, or last time"),
+    Metric(
+        "pe_up",
+        "gauge",
+        _S,
+        "1 if the orchestrator answered well within the last 30 s, or last time; gone where it is not asked any more",
+    ),
     Metric("pe_jobs", "gauge", ("source", "state"), "Unfinished jobs by state"),
     Metric(
         "pe_jobs_finished_total",

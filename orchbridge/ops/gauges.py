@@ -11,7 +11,7 @@ from orchbridge.ops import catalogue
 from orchbridge.ops.account import Where, where
 from orchbridge.ops.bounds import OTHER, Bounds, clean
 from orchbridge.ops.metrics import Metrics
-from orchbridge.ops.status import IDLE, SourceStatus, StreamStatus
+from orchbridge.ops.status import IDLE, SILENT, SourceStatus, StreamStatus
 
 _OF_STREAM = (
     "orchbridge_lag_seconds",
@@ -93,7 +93,8 @@ class Gauges:
         mine = [stream for stream in source.streams if stream.state not in IDLE]
         for stream in mine:
             self._stream(where(source.name, stream.kind), stream, now)
-        if mine and source.up is not None:
+        self._metrics.forget("pe_up", source.name)  # an old answer hides an outage that others see, or its end
+        if source.up is not None and any(stream.state not in SILENT for stream in mine):
             self._metrics.set("pe_up", source.name, to=float(source.up))
         if mine and source.budget_left is not None:
             self._metrics.set("orchbridge_request_budget_left", source.name, to=source.budget_left)

@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 UP_S = 30.0
+GOOD_S = 120.0  # for so long a good answer says something
+BAD_S = 330.0  # and a bad one: the server may ask to be left alone for five minutes
 RATE_S = 60
 TOOK_MAX = 500
 
@@ -34,14 +36,17 @@ class Pulse:
         else:
             self.seconds.append([int(now), 1])
 
-    def up(self, now: float) -> bool | None:
-        """Return whether it answered well within the last 30 s or last time; None before the first answer.
+    def up(self, now: float, patience_s: float = 0.0) -> bool | None:
+        """Return whether it answered well within the last 30 s or last time; None where nobody knows.
 
-        One endpoint that fails beside healthy ones (the inventory without its broker) is not "down".
+        One endpoint that fails beside healthy ones (the inventory without its broker) is not "down". Nobody knows
+        before the first answer, and once the last one is older than minutes and `patience_s`: we do not ask any more.
         """
-        if self.last_good is None:
-            return None if self.last_bad is None else False
-        return self.last_bad is None or self.last_good >= self.last_bad or now - self.last_good < UP_S
+        good, bad = self.last_good or 0.0, self.last_bad or 0.0
+        last_time = good >= bad
+        if now - max(good, bad) > max(GOOD_S if last_time else BAD_S, patience_s):
+            return None
+        return last_time or now - good < UP_S
 
     def per_s(self, now: float) -> float:
         """Return requests a second over the last minute."""

@@ -28,6 +28,7 @@ STANDBY, STARTING, LIVE, STUMBLING, PARKED, FENCED, WAITING, DONE = (
 )
 IDLE = frozenset({STANDBY, FENCED})
 RESTING = IDLE | {WAITING, DONE}
+SILENT = RESTING | {PARKED}  # the source is asked nothing for these
 UNSURE = frozenset({STARTING, STUMBLING})  # taken up, and not yet, or no longer, carried
 OWNER = "owner"
 
@@ -82,7 +83,7 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """One orchestrator; `up` is None before the first answer, `requests_per_s` is over the last minute.
+    """One orchestrator; `up` is None where no answer is new enough to tell, `requests_per_s` is over the last minute.
 
     `answers_s` is how long the source took to answer half of that minute's requests, and 95 % of them.
     `token_expires` and `certificate_expires` (Unix seconds) are None where nobody knows.

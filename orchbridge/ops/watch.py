@@ -274,10 +274,11 @@ class OpsWatch:
 
     def _source(self, source: Watched, now: float) -> SourceStatus:
         pulse = self._pulses[source.name]
+        asked = (fate.interval_s for id_, fate in self._fates.items() if id_.source == source.name and fate.asks)
         return SourceStatus(
             name=source.name,
             host=source.host,
-            up=pulse.up(now),
+            up=pulse.up(now, words.PATIENCE_LAPS * max(asked, default=0.0)),
             requests_per_s=round(pulse.per_s(now), 2),
             budget_left=None if source.budget_left is None else round(source.budget_left(), 1),
             streams=tuple(

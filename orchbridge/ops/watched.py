@@ -58,6 +58,11 @@ class Fate:
     seen: StreamView | None = None  # what is seen of the state, once somebody looked
     first: tuple[float, int] | None = None  # when a backfill was claimed, and how much of it was done then
 
+    @property
+    def asks(self) -> bool:
+        """Whether the source is asked for it."""
+        return self.word not in words.SILENT
+
     def become(self, state: Any) -> None:
         """Take the stream's next state, or None where it is another's now."""
         self.state, self.seen = state, None

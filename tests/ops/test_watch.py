@@ -14,7 +14,9 @@ from orchbridge.core.ports import StreamId, Watch
 from orchbridge.core.questions import Trouble
 from orchbridge.core.records import JOB_STATE, NODE_STATE, NOTICES, PLANS, QUARANTINE, REACHABILITY, Record
 from orchbridge.core.view import RecentJob, StreamView
+from orchbridge.core.window import Progress
 from orchbridge.ops import catalogue
+from orchbridge.ops.pulse import Pulse
 from tests.ops.stage import JOBS_STREAM, NODES_STREAM, PLANS_STREAM, START, Asked, Stage, batch, ended, record
 
 TIMEOUT = Trouble("timeout", "no answer within 30 s")
@@ -394,6 +396,54 @@ def test_parking_is_an_error_line_with_what_to_do(stage: Stage) -> None:
     parked = [line for line in stage.lines if line["event"] == "stream.parked"]
     assert [(line["level"], line["hint"]) for line in parked] == [("error", "write a new token into token_file")]
     assert stage.value("orchbridge_stream_parked", "prod", "jobs") == 1
+
+
+@pytest.mark.parametrize("code", ["200", "unreachable"])
+def test_a_worker_that_asks_nothing_says_nothing_of_the_source(stage: Stage, code: str) -> None:
+    """Neither good, which would hide the outage another worker sees, nor bad, which would outlast it."""
+    stage.carry()
+    stage.watch.observed(Asked(code))
+    up = float(code == "200")
+    assert stage.value("pe_up", "prod") == up
+    stage.clock.now += 60
+    assert stage.value("pe_up", "prod") == up
+    stage.watch.parked(JOBS_STREAM, Denied("no such topic", hint="make it"))
+    assert stage.value("pe_up", "prod") is None, "nothing is asked for a parked stream"
+    stage.watch.resumed(JOBS_STREAM)
+    assert stage.value("pe_up", "prod") == up
+    stage.watch.stumbled(JOBS_STREAM, LOST, 1.0)
+    stage.clock.now += 300
+    assert stage.watch.status().sources[0].up is None
+    assert stage.value("pe_up", "prod") is None, "without the sink nothing is asked"
+    stage.watch.observed(Asked(code))
+    assert stage.value("pe_up", "prod") == up
+
+
+def test_a_server_that_asks_to_be_left_alone_for_five_minutes_is_down_all_the_while(stage: Stage) -> None:
+    stage.carry()
+    stage.watch.observed(Asked("503"))
+    stage.clock.now += 300
+    assert stage.value("pe_up", "prod") == 0
+
+
+def test_a_source_that_is_looked_at_every_ten_minutes_is_up_in_between() -> None:
+    pulse = Pulse()
+    pulse.beat(START, good=True)
+    assert pulse.up(START + 600) is None
+    assert pulse.up(START + 600, patience_s=1_800) is True
+
+
+def test_a_worker_with_nothing_but_a_done_backfill_says_nothing_of_the_source() -> None:
+    stage = Stage(quiet=frozenset({"jobs-backfill"}))
+    backfill, view = StreamId("prod", "jobs-backfill"), StreamView(progress=Progress(5, 5, over=True))
+    stage.watch.observed(Asked())
+    stage.watch.claimed(backfill, view)
+    stage.watch.committed(backfill, batch(ended(), state=view), 0.1)
+    stage.watch.lapped(backfill, batch(state=view), stage.clock())
+    assert stage.value("pe_up", "prod") == 1
+    stage.watch.finished(backfill, view)
+    assert stage.value("pe_up", "prod") is None
+    assert stage.value("orchbridge_backfill_done", "prod", "jobs-backfill") == 5
 
 
 def test_a_source_is_up_until_it_stops_answering_altogether(stage: Stage) -> None:

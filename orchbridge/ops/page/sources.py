@@ -48,7 +48,7 @@ def _workers(status: Status) -> Html | None:
 
 
 def _source(source: SourceStatus, status: Status) -> Html:
-    word, colour = {None: ("not asked yet", "calm"), True: ("up", "good"), False: ("does not answer", "bad")}[source.up]
+    word, colour = {None: ("not asked", "calm"), True: ("up", "good"), False: ("does not answer", "bad")}[source.up]
     head = el("h3", said(source.name), " ", pill(word, colour), " ", el("small", said(source.host)))
     facts = [el("li", name, " ", el("b", value)) for name, value in _facts(source, status.now)]
     rows = [each for stream in source.streams for each in _stream(stream, status)]
