@@ -225,8 +225,19 @@ def _named(name: str, severity: str = "critical", /, **labels: str) -> dict[str,
         ),
         (
             _named("OrchbridgeStreamParked", source="prod", stream="jobs"),
-            [_named("OrchbridgeStreamNotOwned", source="prod", stream="jobs")],
-            [_named("OrchbridgeStreamNotOwned", source="prod", stream="plans")],
+            [
+                _named("OrchbridgeStreamNotOwned", source="prod", stream="jobs"),
+                _named("PuppetJobStuck", "warning", source="prod"),
+            ],
+            [
+                _named("OrchbridgeStreamNotOwned", source="prod", stream="plans"),
+                _named("PuppetJobStuck", "warning", source="dev"),
+            ],
+        ),
+        (
+            _named("OrchbridgeStreamParked", source="prod", stream="plans"),
+            [_named("OrchbridgeStreamStalled", source="prod", stream="plans")],
+            [_named("PuppetJobStuck", "warning", source="prod")],
         ),
         (
             _named("PuppetJobFailureRatioHigh", source="prod"),
@@ -252,3 +263,26 @@ def test_what_follows_from_something_worse_is_not_told(
         assert sorted(map(sorted, map(dict.items, hidden()))) == sorted(
             sorted((each | URL).items()) for each in silenced
         )
+
+
+@pytest.mark.needs("prometheus-alertmanager")
+def test_a_failed_job_is_told_once_however_many_fail_after_it() -> None:
+    with Webhook() as webhook:
+        routes = ALERTMANAGER.read_text().replace("http://127.0.0.1:9641", webhook.url)
+        for slow, quick in (("group_wait: 5s", "group_wait: 1s"), ("group_interval: 1m", "group_interval: 1s")):
+            assert slow in routes
+            routes = routes.replace(slow, quick)
+        with Alertmanager(routes) as alertmanager:
+            for number in (1, 2, 3):
+                failed = [
+                    _named("PuppetJobFailed", "warning", source="prod", job_id=str(n)) for n in range(1, number + 1)
+                ]
+                body = [{"labels": labels | URL} for labels in failed]  # as Prometheus does: all that fire, again
+                assert httpx.post(f"{alertmanager.url}/api/v2/alerts", json=body, trust_env=False).is_success
+                wait_until("it is told", lambda number=number: str(number) in _told(webhook), 20)  # type: ignore[misc]
+            assert _told(webhook) == ["1", "2", "3"]
+
+
+def _told(webhook: Webhook) -> list[str]:
+    """Return the jobs of all messages, one after another."""
+    return [alert["labels"]["job_id"] for _, message in webhook.calls for alert in message["alerts"]]
