@@ -161,6 +161,8 @@ def _unknown(expr: str) -> Iterator[str]:
 def _labels(name: str) -> set[str]:
     if name == "ALERTS":
         return ALERT_LABELS
+    if name == "up":
+        return TARGET_LABELS
     for metric in CATALOGUE:
         if name == metric.name and metric.kind != "histogram":
             return {*metric.labels, *TARGET_LABELS}

@@ -164,10 +164,10 @@ PROCESS = (
         title="Beyond a label's budget",
         description=(
             "Counted under `other` in the time range, because a label had too many values: names, environments, "
-            "brokers."
+            "brokers. Nodes beyond `node_series` are not meant."
         ),
         unit="none",
-        queries=(Query(f"{in_range(pick('orchbridge_series_overflow_total', OF_SOURCE))}", now=True),),
+        queries=(Query(in_range(pick("orchbridge_series_overflow_total", OF_SOURCE, 'label!="certname"')), now=True),),
         below=BLUE,
         limits=(Limit(1, WARN),),
         nothing="0",
@@ -179,11 +179,11 @@ PROCESS = (
         kind="stat",
         title="Group shared out anew",
         description=(
-            "Times the workers' group shared out the streams in the time range. Many without deployments: a "
-            "worker comes and goes."
+            "Times the workers' group shared out the streams in the time range, as the worker counted that saw most "
+            "of them. Many without deployments: a worker comes and goes."
         ),
         unit="none",
-        queries=(Query(in_range("orchbridge_group_rebalances_total"), now=True),),
+        queries=(Query("round(max(increase(orchbridge_group_rebalances_total[$__range])))", now=True),),
         nothing="no group",
         width=4,
         height=6,

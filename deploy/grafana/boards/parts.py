@@ -74,10 +74,14 @@ def born_in_range(counter: str, *by: str, window: str = "$__range") -> str:
     """Return the same for a counter whose series appear with the first job, task or environment they count.
 
     `increase` knows nothing of what was counted before a series was first scraped, so the one run of a short task would
-    be missing. A series that was not there in the 10 minutes before the range has counted all it holds within it.
+    be missing. A series that was not there in the 10 minutes before the range has counted all it holds within it;
+    unless nothing was scraped in those minutes, and it was there in the half day before.
     """
     before = f"last_over_time({counter}[10m] offset {window})"
-    return f"round(sum{_by(by)}(({counter} unless {before}) or increase({counter}[{window}])))"
+    scraped = f"last_over_time(up[10m] offset {window})"
+    missed = f"last_over_time({counter}[12h] offset {window}) unless on (job, instance) {scraped}"
+    born = f"{counter} unless {before} unless ({missed})"
+    return f"round(sum{_by(by)}(({born}) or increase({counter}[{window}])))"
 
 
 def per_minute(counter: str, *by: str) -> str:
