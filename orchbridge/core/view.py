@@ -50,6 +50,7 @@ class StreamView(msgspec.Struct, frozen=True):
     brokers the smallest are "other". `behind` counts the tracked that may have events which
     are not delivered yet, those not taken up yet included; `flapping` the nodes lost three times within an
     hour; `named` tells of the first nodes by name whether they are connected, where that was asked for.
+    `listed` is when the newest list of nodes that was believed was asked for (Unix seconds), None before the first.
     `progress` is set for a window of history.
     """
 
@@ -67,6 +68,7 @@ class StreamView(msgspec.Struct, frozen=True):
     nodes_by_broker: Mapping[str, int] = {}
     flapping: int = 0
     named: tuple[tuple[str, bool], ...] = ()
+    listed: float | None = None
     recent: tuple[RecentJob, ...] = ()
     running: tuple[RecentJob, ...] = ()
     progress: Progress | None = None

@@ -138,7 +138,7 @@ PE = (
         "pe_inventory_age_seconds",
         "gauge",
         _S,
-        "Time since the inventory was last read whole; the node counts are as old",
+        "Time since a list of the inventory was last believed; the node counts are as old",
         "seconds",
     ),
 )

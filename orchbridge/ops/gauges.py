@@ -135,7 +135,8 @@ class Gauges:
             put("pe_nodes", labels.source, "true", to=view.nodes_connected)
             put("pe_nodes", labels.source, "false", to=view.nodes_disconnected)
             put("pe_nodes_flapping", labels.source, to=view.flapping)
-            put("pe_inventory_age_seconds", labels.source, to=max(0.0, now - stream.last_lap))
+            known = view.listed or stream.since or stream.last_lap  # a lap whose list is not believed makes nothing new
+            put("pe_inventory_age_seconds", labels.source, to=max(0.0, now - known))
             self._brokers(labels.source, view.nodes_by_broker)
             self._named(labels.source, view)
 

@@ -160,12 +160,24 @@ def test_an_empty_list_while_the_broker_is_unwell_means_nothing() -> None:
     world = server("a.test")
     life = life_of(world)
     life.until(5.0)
+    believed = seen(life).listed
+    assert believed is not None
     world.inventory, world.broker = {}, "error"
     life.until(100.0, step=5.0)
     assert changes(life) == []
+    assert seen(life).listed == believed, "what is thrown away makes nothing newer"
     world.broker = "running"
     life.until(140.0, step=5.0)
     assert len(changes(life)) == 1
+    assert (seen(life).listed or 0.0) > 100.0
+
+
+def test_an_empty_list_where_nobody_was_connected_is_as_good_as_any() -> None:
+    world = server()
+    world.broker = "error"
+    life = life_of(world)
+    life.until(45.0)
+    assert (seen(life).listed or 0.0) > 30.0
 
 
 def test_a_server_that_cannot_be_asked_by_name_is_believed_after_two_lists() -> None:

@@ -271,6 +271,16 @@ def test_plans_and_nodes(stage: Stage) -> None:
     assert stage.value("pe_inventory_age_seconds", "prod") == 45
 
 
+def test_the_inventory_is_as_old_as_the_last_list_that_was_believed(stage: Stage) -> None:
+    stage.carry(NODES_STREAM, StreamView(nodes_connected=10, listed=START - 1))
+    for _ in range(120):
+        stage.clock.now += 30
+        stage.watch.lapped(NODES_STREAM, batch(state=StreamView(nodes_connected=10, listed=START - 1)), stage.clock())
+    assert stage.value("pe_inventory_age_seconds", "prod") == 3_601
+    stage.watch.lapped(NODES_STREAM, batch(state=StreamView(listed=stage.clock() - 0.5)), stage.clock())
+    assert stage.value("pe_inventory_age_seconds", "prod") == 0.5
+
+
 def test_delay_counts_live_records_only_and_no_documents(stage: Stage) -> None:
     stage.clock.now = START + 0.5
     live = [record("job.node.finished.v1"), record("job.node.finished.v1", time="not a time")]

@@ -72,8 +72,8 @@ _NOW = (
     ),
     _stat(
         "Age of the inventory",
-        "Time since the inventory was last read whole; every other number here is as old. Normal is up to the interval "
-        "between looks (30 s).",
+        "Time since a list of the inventory was last believed; every other number here is as old. Normal is up to the "
+        "interval between looks (30 s). An empty list is not believed while the broker is unwell.",
         f"max({AGE})",
         GOOD,
         (Limit(120, WARN), Limit(600, BAD)),

@@ -132,9 +132,12 @@ class InventoryStream:
         missing = tuple(name for name, node in work.nodes.items() if node.connected and name not in rows)
         doubts = {name: work.state.doubts.get(name, 0) for name in missing}
         due = max(reply.asked_at + self.settings.poll_s, work.now)
+        guarded = not rows
+        believed = work.state.believed if guarded and missing else reply.asked_at
         work.state = replace(
-            work.state, unsure=missing, doubts=doubts, guarded=not rows, listed_at=reply.asked_at, due=due, failures=0
-        )
+            work.state, unsure=missing, doubts=doubts, guarded=guarded, listed_at=reply.asked_at, believed=believed,
+            due=due, failures=0,
+        )  # fmt: skip
 
     def _forget(self, work: Work) -> None:
         if work.left:
@@ -164,6 +167,7 @@ class InventoryStream:
             nodes_by_broker=largest(state.brokers),
             flapping=len(state.flapping),
             named=state.named,
+            listed=state.believed,
         )
 
 
@@ -184,7 +188,7 @@ def _failed(work: Work, answer: Answer) -> None:
     if trouble.kind == "absent" and not work.state.listed_at:  # before 2016.5 there was none; it can be upgraded
         if not work.state.absent:
             work.troubles.append(("the inventory", trouble))
-        work.state = replace(work.state, absent=True, due=work.now + ABSENT_RETRY_S)
+        work.state = replace(work.state, absent=True, believed=work.now, due=work.now + ABSENT_RETRY_S)
         return
     failures = work.state.failures + 1
     pause = trouble.retry_after_s or backoff(work.settings.name, failures)
@@ -195,7 +199,7 @@ def _failed(work: Work, answer: Answer) -> None:
 def _broker(work: Work, answer: Answer) -> None:
     """An empty list counts only while the broker is known to be well."""
     if isinstance(answer, Health) and answer.state == "running":
-        work.state = replace(work.state, guarded=False)
+        work.state = replace(work.state, guarded=False, believed=work.state.listed_at)
         return
     word = answer.state if isinstance(answer, Health) else "unknown"
     work.state = replace(work.state, unsure=(), doubts={}, guarded=False)

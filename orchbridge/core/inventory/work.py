@@ -33,6 +33,7 @@ class InventoryState(msgspec.Struct, frozen=True):
     guarded    the newest list was empty: nothing is believed before the broker is known to be well
     absent     this server has no inventory, as far as it was asked
     listed_at  when the newest list was asked for; 0 before the first
+    believed   when the newest that is believed was; None before the first
     """
 
     head: Head
@@ -47,6 +48,7 @@ class InventoryState(msgspec.Struct, frozen=True):
     guarded: bool = False
     absent: bool = False
     listed_at: float = 0.0
+    believed: float | None = None
     due: float = 0.0
     failures: int = 0
 
