@@ -24,6 +24,7 @@ from orchbridge.config import Http, Settings
 from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.ports import Finding, StreamId, Watch
 from orchbridge.core.records import NODE_STATE, PLANS, REACHABILITY, Record
+from orchbridge.core.window import BACKFILL, RUN_HEADER
 from orchbridge.ops.alarms import AlarmBook
 from orchbridge.ops.app import application
 from orchbridge.ops.logs import configure
@@ -41,7 +42,16 @@ from orchbridge.runtime.tail import Worker
 from orchbridge.runtime.trail import Trail
 from orchbridge.runtime.watchdog import watching
 
-STREAM_OF = {PLANS: "plans", REACHABILITY: "inventory", NODE_STATE: "inventory"}  # the others are of jobs
+KIND_OF = {PLANS: "plans", REACHABILITY: "inventory", NODE_STATE: "inventory"}  # the others are of jobs
+
+
+def stream_of(record: Record) -> StreamId:
+    """Return the stream a record came from; those that read history mark theirs."""
+    kind = KIND_OF.get(record.channel, "jobs")
+    run = dict(record.headers).get(RUN_HEADER)
+    if run is not None:
+        kind = f"{kind}-{run}" if run == BACKFILL else f"replay-{run}"
+    return StreamId(record.instance, kind)
 
 
 def worker_name() -> str:
@@ -91,9 +101,8 @@ async def bridge(
             watch.observed(asked)
 
     def set_aside(record: Record, reason: str) -> Record:
-        stream = StreamId(record.instance, STREAM_OF.get(record.channel, "jobs"))
         if watch is not None:
-            watch.quarantined(stream, "publish", reason)
+            watch.quarantined(stream_of(record), "publish", reason)
         return quarantined(record, reason)
 
     def warn(finding: Finding) -> None:

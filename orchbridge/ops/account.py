@@ -46,7 +46,7 @@ def where(source: str, kind: str) -> Where:
 
 
 class Account:
-    """Counts committed records; what a replay delivers again counts as records, not as facts."""
+    """Counts committed records; what reads history counts as records, set aside or not, and never as facts."""
 
     def __init__(self, metrics: Metrics, bounds: Bounds) -> None:
         self._metrics = metrics
@@ -75,13 +75,16 @@ class Account:
             elif type_ in _TRANSITIONS:
                 metrics.add("pe_node_transitions_total", where.source, _TRANSITIONS[type_], by=count)
         self._marks(where, live)
+        for record in records:
+            if record.channel == QUARANTINE and record.data is not None:  # of history too: it is set aside only now
+                self.quarantined(where, record.data.get("stage"))
         for record in live:
             fact = self._facts.get(record.type)
             if fact is not None and record.data is not None:
                 fact(where, record.data, now)
 
     def _marks(self, where: Where, records: list[Record]) -> None:
-        """Count what any record may carry: lateness, hidden values, the stage it was set aside at."""
+        """Count what any record may carry: lateness, hidden values."""
         late = redacted = 0
         for record in records:
             data = record.data
@@ -90,8 +93,6 @@ class Account:
             late += "late" in data and bool(data["late"])
             if "redacted" in data:
                 redacted += len(data["redacted"])
-            if record.channel == QUARANTINE:
-                self.quarantined(where, data.get("stage"))
         self._metrics.add("orchbridge_late_events_total", *where, by=late)
         self._metrics.add("orchbridge_redacted_total", where.source, by=redacted)
 

@@ -23,8 +23,9 @@ packed with gzip where that is asked for. A scrape asks neither the orchestrator
   configured source and stream when the process starts, those of a task, plan or environment as soon as a job of
   it is seen. A first job that begins and ends between two scrapes is all the same the first value of its series;
   `pe_failed_job_nodes` shows it if it failed.
-- **Live facts only.** Replayed and backfilled records count in `orchbridge_records_committed_total` and
-  nowhere in `pe_*`; a backfill has `orchbridge_backfill_*`.
+- **Live facts only.** Replayed and backfilled records count in `orchbridge_records_committed_total`, those of
+  them that are set aside in `orchbridge_quarantined_total`, and nowhere in `pe_*`; a backfill has
+  `orchbridge_backfill_*`.
 - **What is gone goes.** When a stream moves to another worker, its gauges leave this one, except
   `orchbridge_stream_owned` and `orchbridge_stream_parked`, which fall to 0; counters stay where they are.
   So `sum` counters over the workers, and take `max` of gauges.

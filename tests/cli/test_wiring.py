@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from orchbridge.cli import wiring
+from orchbridge.cli.run import stream_of
 from orchbridge.config import load
+from orchbridge.core.ports import StreamId
+from orchbridge.core.records import JOB_EVENTS, JOBS, NODE_STATE, PLANS
+from orchbridge.core.window import marked
+from tests.ops.stage import record
 
 CONFIG = """
 [[sources]]
@@ -41,3 +46,23 @@ def test_an_inventory_is_told_how_many_nodes_to_name(tmp_path: Path) -> None:
         file.write_text(text)
         streams = {stream.id.kind: stream for stream in wiring.streams_of(load(file, {}))["prod"]}
         assert streams["inventory"].settings.node_series == wanted
+
+
+@pytest.mark.parametrize(
+    ("channel", "run", "kind"),
+    [
+        (JOB_EVENTS, None, "jobs"),
+        (PLANS, None, "plans"),
+        (NODE_STATE, None, "inventory"),
+        (JOB_EVENTS, "backfill", "jobs-backfill"),
+        (PLANS, "backfill", "plans-backfill"),
+        (JOBS, "k3f9", "replay-k3f9"),
+    ],
+)
+def test_what_the_sink_refuses_is_counted_with_the_stream_it_came_from(
+    channel: str, run: str | None, kind: str
+) -> None:
+    (given,) = (record("job.state.changed.v1", channel=channel),)
+    if run is not None:
+        (given,) = marked([given], run)
+    assert stream_of(given) == StreamId("prod", kind)

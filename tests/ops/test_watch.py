@@ -281,6 +281,15 @@ def test_the_inventory_is_as_old_as_the_last_list_that_was_believed(stage: Stage
     assert stage.value("pe_inventory_age_seconds", "prod") == 0.5
 
 
+@pytest.mark.parametrize(("kind", "label"), [("jobs-backfill", "jobs-backfill"), ("replay-7", "replay")])
+def test_what_history_holds_that_cannot_be_understood_is_counted_with_its_own_stream(kind: str, label: str) -> None:
+    stage = Stage(quiet=frozenset({"jobs-backfill"}))
+    odd = record("quarantine.v1", {"stage": "normalize", "reason": "r"}, channel=QUARANTINE, replay=True)
+    stage.watch.committed(StreamId("prod", kind), batch(odd, odd), 0.02)
+    assert stage.value("orchbridge_quarantined_total", "prod", label, "normalize") == 2
+    assert stage.value("orchbridge_quarantined_total", "prod", "jobs", "normalize") == 0
+
+
 def test_delay_counts_live_records_only_and_no_documents(stage: Stage) -> None:
     stage.clock.now = START + 0.5
     live = [record("job.node.finished.v1"), record("job.node.finished.v1", time="not a time")]
