@@ -27,8 +27,10 @@ packed with gzip where that is asked for. A scrape asks neither the orchestrator
   them that are set aside in `orchbridge_quarantined_total`, and nowhere in `pe_*`; a backfill has
   `orchbridge_backfill_*`.
 - **What is gone goes.** When a stream moves to another worker, its gauges leave this one, except
-  `orchbridge_stream_owned` and `orchbridge_stream_parked`, which fall to 0; counters stay where they are.
-  So `sum` counters over the workers, and take `max` of gauges.
+  `orchbridge_stream_owned` and `orchbridge_stream_parked`, which fall to 0, and
+  `pe_job_last_success_timestamp_seconds`, which no later owner makes untrue; counters stay where they are.
+  So `sum` counters over the workers, and take `max` of gauges. A backfill that is done keeps its gauges until the
+  process ends, for what it did to be seen, and is owned by nobody.
 - No label is called `job`, `instance`, `namespace`, `pod`, `service`, `container` or `endpoint`: those are the
   scrape's own. There are no `_created` series.
 

@@ -152,6 +152,29 @@ def test_every_metric_of_the_catalogue_is_reached() -> None:
     assert [metric.name for metric in CATALOGUE if f"# TYPE {metric.name} " not in text] == []
 
 
+def test_what_stays_of_a_stream_that_is_anothers_now_is_what_the_docs_say() -> None:
+    stage = lively()
+    stage.carry(PLANS_STREAM)
+    stage.metrics.text("")
+    for stream in (JOBS_STREAM, PLANS_STREAM, NODES_STREAM):
+        stage.watch.revoked(stream, "w2 carries it now")
+    gauges = {metric.name for metric in CATALOGUE if metric.kind == "gauge" and "source" in metric.labels}
+    text = stage.metrics.text("")[0].decode()
+    left = {line.partition("{")[0] for line in text.splitlines() if 'source="prod"' in line} & gauges
+    bullet = page().partition("**What is gone goes.**")[2].partition("So `sum`")[0]
+    assert left == set(re.findall(r"`(\w+)`", bullet))
+
+
+def test_a_done_backfill_can_still_be_seen() -> None:
+    stage = Stage(quiet=frozenset({"jobs-backfill"}))
+    backfill, view = StreamId("prod", "jobs-backfill"), StreamView(progress=Progress(5, 5, over=True))
+    stage.watch.claimed(backfill, view)
+    stage.watch.committed(backfill, batch(ended(replay=True), state=view), 0.1)
+    stage.watch.finished(backfill, view)
+    assert stage.value("orchbridge_backfill_done", "prod", "jobs-backfill") == 5
+    assert stage.value("orchbridge_stream_owned", "prod", "jobs-backfill") == 0
+
+
 def test_buckets_add_up() -> None:
     metrics = Metrics()
     for value in (0.005, 0.0051, 7.0, 99.0):
