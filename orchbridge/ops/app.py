@@ -18,7 +18,7 @@ from orchbridge.ops.grouped import grouped, told
 from orchbridge.ops.keys import Keys
 from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.page import POLICY, page
-from orchbridge.ops.runbooks import Runbooks, runbooks
+from orchbridge.ops.runbooks import METRICS, Runbooks, runbooks
 from orchbridge.ops.status import Status, ready
 
 SECURITY = {
@@ -77,22 +77,29 @@ def application(
         now = status()
         return HTMLResponse(page(now, (*alarms(), *ready(now, now.now))))
 
-    def get_runbook(request: Request) -> Response:
-        found = shelf.page(request.path_params.get("name", "").removesuffix(".md"))
-        return PlainTextResponse("there is no such runbook\n", 404) if found is None else HTMLResponse(found)
-
-    shelf = books if books is not None else runbooks()
     routes = {
         "/": get_page,
         "/metrics": get_metrics,
         "/healthz": get_healthz,
         "/readyz": get_readyz,
         "/status.json": get_status,
-        "/runbooks/": get_runbook,
-        "/runbooks/{name}": get_runbook,
+        **_readings(books if books is not None else runbooks()),
     }
     app = Starlette(routes=[Route(path, _on_the_loop(answer)) for path, answer in routes.items()])
     return _Secured(Door(app, keys, certificate=certificate) if keys or certificate else app)
+
+
+def _readings(shelf: Runbooks) -> dict[str, Callable[[Request], Response]]:
+    """Return what is there to be read."""
+
+    def get_runbook(request: Request) -> Response:
+        found = shelf.page(request.path_params.get("name", "").removesuffix(".md"))
+        return PlainTextResponse("there is no such runbook\n", 404) if found is None else HTMLResponse(found)
+
+    def get_meaning(_: Request) -> Response:
+        return HTMLResponse(shelf.metrics)
+
+    return {f"/{METRICS}": get_meaning, "/runbooks/": get_runbook, "/runbooks/{name}": get_runbook}
 
 
 def _picture(now: Status, alarms: tuple[str, ...]) -> dict[str, Any]:

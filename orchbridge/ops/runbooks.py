@@ -1,4 +1,7 @@
-"""The runbooks, served by the bridge itself: whoever is woken reads what to do where the alert points."""
+"""The runbooks, served by the bridge itself: whoever is woken reads what to do where the alert points.
+
+What the metrics mean is a page beside them, made from the catalogue of the version that runs.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,13 @@ from importlib.resources.abc import Traversable
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from orchbridge.ops import reference
 from orchbridge.ops.page import document
 from orchbridge.ops.page.html import Html, el, trusted
 
 INDEX = "README"
 HOME = "../"
+METRICS = "docs/metrics"
 STATUS = frozenset({HOME, "../status.md"})  # the second tells of the page; here one can look at it
 
 
@@ -30,8 +35,16 @@ class Runbooks:
         text = self._index if not name else self.texts.get(name)
         if text is None:
             return None
+        return self._document(name or "Runbooks", text)
+
+    @cached_property
+    def metrics(self) -> str:
+        """What each metric means, as a document for `METRICS`."""
+        return self._document("What the metrics mean", reference.page())
+
+    def _document(self, title: str, text: str) -> str:
         main = el("main", el("article", self._rendered(text), class_="prose"), id="main")
-        return document(f"{name or 'Runbooks'} · orchbridge", main, home=HOME)
+        return document(f"{title} · orchbridge", main, home=HOME)
 
     @property
     def _index(self) -> str:
@@ -72,6 +85,8 @@ class Runbooks:
             token.attrSet("href", "./")
         elif address in STATUS:
             token.attrSet("href", HOME)
+        elif address == "../metrics.md":
+            token.attrSet("href", f"{HOME}{METRICS}")
         elif name in self.texts:
             token.attrSet("href", name + (f"#{anchor}" if anchor else ""))
         else:

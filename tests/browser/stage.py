@@ -68,11 +68,17 @@ class World:
 
 @contextmanager
 def bridged(
-    folder: Path, *scenes: tuple[str, str, str], rates: dict[str, float] | None = None, port: int = 0
+    folder: Path,
+    *scenes: tuple[str, str, str],
+    rates: dict[str, float] | None = None,
+    port: int = 0,
+    http: str = "",
+    looked: bool = True,
 ) -> Iterator[tuple[str, dict[str, World], Program]]:
     """Run a bridge over sources (name, scenario, start); yield its address, the worlds by name, the program.
 
     It has looked at each of them by then: what ends before the first look is nothing new to a bridge that starts now.
+    `http` are more lines of that section; with those that demand a password nobody can be asked what was `looked` at.
     """
     with ExitStack() as stack:
         worlds, sources = dict[str, World](), ""
@@ -84,11 +90,12 @@ def bridged(
             rate = (rates or {}).get(name, 50)
             sources += SOURCE.format(name=name, url=url, token=place / "token", start=start, rate=rate)
         config = folder / "config.toml"
-        config.write_text(CONFIG.format(sources=sources, folder=folder, port=port))
+        config.write_text(CONFIG.format(sources=sources, folder=folder, port=port) + http)
         program = stack.enter_context(running(folder / "bridge.out", "run", "-c", str(config)))
         found = program.wait_for(r'"http": ?"(http://[^"]+)"|http=(http://\S+)')
         address = found[1] or found[2]
-        wait_until("the first look at everything", lambda: _looked(address.rstrip("/")))
+        if looked:
+            wait_until("the first look at everything", lambda: _looked(address.rstrip("/")))
         yield address, worlds, program
 
 

@@ -41,7 +41,7 @@ class Scene:
 def scene(tmp_path_factory: pytest.TempPathFactory, needs: Callable[..., None]) -> Iterator[Scene]:
     needs("chromium")
     folder = tmp_path_factory.mktemp("browser")
-    source = ("prod", "empty:nodes=60,shortest=25,longest=35", "now")
+    source = ("prod", "empty:nodes=60,shortest=250,longest=350", "now")
     with bridged(folder, source) as (address, worlds, _), Chromium() as browser:
         world = worlds["prod"]
         nodes = [
@@ -49,7 +49,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, needs: Callable[..., None]) 
         ]
         world.task([f"gone{number}.example.com" for number in range(9)], "nobody is there")
         world.connect(nodes[-3:], connected=False)
-        world.deploy(nodes[:50], HOSTILE)  # eight nodes at a time: it runs for minutes
+        world.deploy(nodes[:50], HOSTILE)  # eight nodes at a time: it outlives every test here
         yield Scene(address, world, browser, nodes)
 
 
@@ -158,6 +158,28 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(scene: Scene) -> 
         tab.press("Tab")
         seen.add(tab.eval("document.activeElement.matches('summary') ? 'summary' : document.activeElement.textContent"))
     assert {"Metrics", "Status as JSON", "Readiness", "Health", "Runbooks", "summary"} <= seen
+
+
+def test_the_pages_beside_it_tell_what_the_metrics_mean(scene: Scene) -> None:
+    tab = scene.tab(width=360)
+    tab.eval("document.querySelector('header nav a[href=\"docs/metrics\"]').click()")
+    tab.wait_for("document.readyState === 'complete' && location.pathname === '/docs/metrics'")
+    assert "pe_job_duration_seconds" in tab.text
+    assert tab.eval("document.documentElement.scrollWidth") == 360
+    assert tab.complaints == []
+
+
+def test_it_keeps_fresh_where_name_and_password_stand_in_its_address(scene: Scene, tmp_path: Path) -> None:
+    keys = 'basic_user = "ops"\nbasic_password = "0123456789abcdef"\n'
+    with bridged(tmp_path, ("prod", "empty:nodes=2", "now"), http=keys, looked=False) as (address, _, _):
+        tab = scene.browser.tab(address.replace("http://", "http://ops:0123456789abcdef@"))
+        tab.eval("window.mark = document.querySelector('#sources')")
+        tab.wait_for("!document.querySelector('#sources').isSameNode(window.mark)")
+        assert tab.eval("document.querySelector('#stale').hidden")
+        assert tab.eval("document.title").startswith("Ready")
+        tab.eval("document.querySelector('header nav a[href=\"docs/metrics\"]').click()")
+        tab.wait_for("location.pathname === '/docs/metrics' && document.querySelector('article') !== null")
+        assert tab.complaints == []
 
 
 def test_who_wants_less_motion_gets_none(scene: Scene) -> None:

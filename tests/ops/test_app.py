@@ -99,7 +99,7 @@ async def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else
     assert "unsafe" not in policy
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz", "/status.json", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz", "/status.json", "/docs/metrics", "/nothing"])
 async def test_every_answer_is_guarded(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
     assert answer.headers["x-content-type-options"] == "nosniff"

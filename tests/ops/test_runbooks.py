@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from orchbridge.ops.app import application
+from orchbridge.ops.catalogue import CATALOGUE
 from orchbridge.ops.runbooks import Runbooks, runbooks
 from tests.ops.stage import Stage
 from tests.ops.test_app import Reader
@@ -42,9 +43,24 @@ async def test_a_runbook_is_a_page_with_working_links(client: httpx.AsyncClient)
     inner = [value for name, value in seen.attributes if name == "href" and value and not value.startswith("../")]
     assert inner == ["#main", "./", "Two#what", "https://example.com/x", "https://example.com/spy.png"]
     assert seen.attributes.count(("href", "../")) == 3  # the name of the program leads there too
+    assert seen.attributes.count(("href", "../docs/metrics")) == 2  # so does what is above every page
     assert ("id", "what-to-do-now") in seen.attributes
     assert "table" in seen.tags
     assert (await client.get("/runbooks/Two.md")).status_code == 200
+
+
+async def test_what_the_metrics_mean_is_a_page_that_the_status_page_leads_to(client: httpx.AsyncClient) -> None:
+    assert ("href", "docs/metrics") in Reader((await client.get("/")).text).attributes
+    answer = await client.get("/docs/metrics")
+    assert answer.status_code == 200
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    seen = Reader(answer.text)
+    assert ("href", "../metrics") in seen.attributes
+    assert [
+        metric.name
+        for metric in CATALOGUE
+        if metric.name not in seen.text or metric.help.replace("`", "") not in seen.text
+    ] == []
 
 
 async def test_markup_in_a_runbook_is_text_and_nothing_is_fetched(client: httpx.AsyncClient) -> None:

@@ -21,6 +21,7 @@ from orchbridge.ops.status import Status
 
 LINKS = (
     ("Metrics", "metrics"),
+    ("Metrics explained", "docs/metrics"),
     ("Status as JSON", "status.json"),
     ("Readiness", "readyz"),
     ("Health", "healthz"),

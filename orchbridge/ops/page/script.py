@@ -6,7 +6,8 @@ REFRESH_S = 5
 
 # Parts of <main> are replaced one by one, and only where they differ: an opened failure stays open, the focus
 # and the place on the page stay, text being selected is left alone, and a verdict that stays the same is not
-# read out again. Without scripts the page reloads itself as a whole.
+# read out again. Without scripts the page reloads itself as a whole. A page that was opened with a name and password
+# in its address is asked for without them: browsers know them by then, and fetch refuses such an address.
 SCRIPT = """
 (() => {
   const every = %d, main = document.querySelector("main"), stale = document.getElementById("stale");
@@ -47,7 +48,8 @@ SCRIPT = """
     if (asking || document.hidden) return;
     asking = true;
     try {
-      const answer = await fetch(location.pathname, { cache: "no-store", signal: AbortSignal.timeout(2 * every) });
+      const here = new URL(location.pathname, location.origin);
+      const answer = await fetch(here, { cache: "no-store", signal: AbortSignal.timeout(2 * every) });
       if (!answer.ok) throw new Error("status " + answer.status);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       swap(page.querySelector("main"));
