@@ -58,7 +58,7 @@ class Authority:
         self.file = folder / "ca.pem"
         self.file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
-    def sign(self, host: str = "localhost", days: float = 365) -> Signed:
+    def sign(self, host: str = "localhost", days: float = 365, serial: int | None = None) -> Signed:
         """Return a certificate for the host that ends in so many days."""
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.UTC)
@@ -70,7 +70,7 @@ class Authority:
             .subject_name(_name(host))
             .issuer_name(self._subject)
             .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
+            .serial_number(serial or x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=300))
             .not_valid_after(now + datetime.timedelta(days=days))
             .add_extension(x509.SubjectAlternativeName(names), critical=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,12 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from starlette.requests import Request
 from starlette.responses import Response
 
 from orchbridge.core.ports import Finding
 from orchbridge.orchestrator import Access
 from orchbridge.orchestrator.doctor import Reading, pace, probe, releases
+from orchbridge.orchestrator.doctor import chain as chain_words
+from orchbridge.orchestrator.doctor import tls as tls_words
 from orchbridge.orchestrator.doctor.chain import Certificate
 from orchbridge.sim.knobs import Knobs
 from orchbridge.sim.serve import served as playing
@@ -44,7 +50,7 @@ async def simulated(
 
 async def examined(access: Access, reading: Reading | None = None) -> dict[str, Finding]:
     findings = await probe(access, reading)
-    assert all(finding.hint for finding in findings if finding.level == "failed")
+    assert all(finding.hint for finding in findings if finding.level != "ok")
     assert SECRET not in repr(findings)
     return {finding.subject.removeprefix("pe: "): finding for finding in findings}
 
@@ -146,6 +152,67 @@ async def test_a_certificate_that_is_refused_is_still_described(
     assert hint in findings["certificate"].hint
     assert heard, "it was looked at without trust"
     assert not any("x-authentication" in headers for headers in heard), "and without the token"
+
+
+async def test_a_port_without_tls_is_called_that(token_file: Path) -> None:
+    async with served(lambda _: answering({})) as door:
+        url = door.url.replace("http://", "https://")
+        findings = await examined(Access("pe", url, token_file=token_file))
+        heard = list(door.heard)
+    assert findings["certificate"].level == "failed"
+    assert "the port does not speak TLS" in findings["certificate"].hint
+    assert "ca.pem" not in findings["certificate"].hint
+    assert not heard
+
+
+def bundle(authority: Authority, stranger: Authority, folder: Path) -> Path:
+    """Return a store of many authorities, some of which have ended, none of which is ours."""
+    file = folder / "ca-certificates.crt"
+    old = [authority.sign(f"Old Root {number}", days=-5).cert.read_bytes() for number in range(12)]
+    file.write_bytes(b"".join([*old, stranger.file.read_bytes()]))
+    return file
+
+
+async def test_what_ended_in_a_systems_store_is_not_the_reason_and_the_store_is_left_alone(
+    authority: Authority, stranger: Authority, token_file: Path, tmp_path: Path
+) -> None:
+    store = bundle(authority, stranger, tmp_path)
+    async with served(lambda _: answering({}), **authority.sign().uvicorn()) as door:
+        findings = await examined(Access("pe", door.url, ca_file=store, token_file=token_file))
+    hint = findings["certificate"].hint
+    assert findings["certificate"].level == "failed"
+    assert "has itself ended" not in hint
+    assert f"a file of its own with the primary's {tls_words.PE_CA}; leave {store} as it is" in hint
+    assert "trusted authority" not in findings
+
+
+def issued(subject: str, issuer: str, days: float) -> Certificate:
+    now = time.time()
+    return Certificate(subject, issuer, (subject,), now - 90 * 86_400, now + days * 86_400)
+
+
+def test_an_authority_has_ended_where_nothing_of_its_name_lasts(authority: Authority) -> None:
+    access = Access("pe", "https://primary.test:8143", ca_file=authority.file)
+    (root,) = chain_words.in_file(authority.file)
+    own, old, other = issued("primary.test", root.subject, 300), issued(root.subject, root.subject, -1), "Other CA"
+    assert "itself ended" not in tls_words.refused(access, (own, old), "no").hint, "a newer one is trusted"
+    chain = (issued("primary.test", other, 300), issued(other, other, -1))
+    assert f"{other!r} has itself ended" in tls_words.refused(access, chain, "no").hint
+
+
+def test_what_the_library_holds_against_a_certificate_is_not_told(authority: Authority, tmp_path: Path) -> None:
+    """A system's store holds some with a serial number of 0."""
+    der = x509.load_pem_x509_certificate(authority.sign(serial=1).cert.read_bytes()).public_bytes(Encoding.DER)
+    odd = der.replace(b"\x02\x01\x01", b"\x02\x01\x00", 1)
+    file = tmp_path / "odd.pem"
+    file.write_text(ssl.DER_cert_to_PEM_cert(odd))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        x509.load_der_x509_certificate(odd)
+        assert told, "else nothing is tested"
+        told.clear()
+        assert len(chain_words.in_file(file)) == len(chain_words.read((odd,))) == 1
+        assert [str(each.message) for each in told] == []
 
 
 async def test_our_own_certificate_is_looked_at(authority: Authority, tls: TlsFiles, token_file: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import ssl
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,14 +80,22 @@ async def presented(access: Access) -> tuple[Certificate, ...]:
 
 def in_file(path: Path) -> tuple[Certificate, ...]:
     """Return the certificates of a PEM file, as far as they can be read."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError), _quiet():
         found = x509.load_pem_x509_certificates(path.read_bytes())
         return tuple(filter(None, (_certificate(each) for each in found)))
     return ()
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Let the library keep to itself what it holds against other people's certificates."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _read(raw: bytes) -> Certificate | None:
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError), _quiet():
         return _certificate(x509.load_der_x509_certificate(raw))
     return None
 

@@ -12,8 +12,8 @@ def ok(subject: str, message: str) -> Finding:
     return Finding(subject, "ok", message)
 
 
-def warning(subject: str, message: str, hint: str = "") -> Finding:
-    """Return what is worth knowing."""
+def warning(subject: str, message: str, hint: str) -> Finding:
+    """Return what is worth knowing, with what to do."""
     return Finding(subject, "warning", message, hint)
 
 
@@ -24,4 +24,4 @@ def failed(subject: str, message: str, hint: str) -> Finding:
 
 def not_checked(subjects: Iterable[str], why: str) -> list[Finding]:
     """Return that these could not be looked at."""
-    return [warning(subject, f"not checked: {why}") for subject in subjects]
+    return [warning(subject, f"not checked: {why}", "mend what failed above, then check again") for subject in subjects]

@@ -71,7 +71,7 @@ async def _answers(access: Access, held: Token, http: httpx.AsyncClient, reading
         findings.extend(await token.life(access, held))
         findings.extend(await reader.findings(reading))
     services = await look(access, held, http, http.build_request("GET", "/status/v1/services"), JobsPage(1))
-    findings.extend(_services(services, reading))
+    findings.extend(_services(access, services, reading))
     findings.append(_clock(root))
     if not root.problem:
         for _ in range(CHEAP):
@@ -93,10 +93,12 @@ async def _network(access: Access, root: Look) -> list[Finding]:
     return [reached, *tls.accepted(chain.read(root.chain), root.days_left)]
 
 
-def _services(seen: Look, reading: Reading) -> list[Finding]:
+def _services(access: Access, seen: Look, reading: Reading) -> list[Finding]:
     told = {name: fields.mapping(seen.told.get(name)) for name in _SERVICES if name in seen.told}
     if not told:
-        return [warning("services", f"the status of the services is not told: {seen.reason}".rstrip(": "))]
+        said = f"the status of the services is not told: {seen.reason}".rstrip(": ")
+        hint = f"ask on the primary: puppet infrastructure status; from here: curl {access.url}/status/v1/services"
+        return [warning("services", said, hint)]
     states = {name: fields.text(about.get("state")) or "unknown" for name, about in told.items()}
     words = ", ".join(f"{name} is {state}" for name, state in states.items())
     version = fields.text(told.get(_SERVICES[0], {}).get("service_version"))
@@ -108,7 +110,7 @@ def _services(seen: Look, reading: Reading) -> list[Finding]:
 
 def _clock(root: Look) -> Finding:
     if root.skew_s is None:
-        return warning("clock", "the server does not tell its time")
+        return warning("clock", "the server does not tell its time", "compare here and on the primary: date -u")
     ahead = f"the server's clock is {abs(root.skew_s):.0f} s {'ahead of' if root.skew_s > 0 else 'behind'} ours"
     if abs(root.skew_s) > SKEW_S_MAX:
         return warning("clock", ahead, "let both machines follow the same time servers (chronyc tracking)")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchbridge.core.ports import Finding
@@ -12,6 +14,9 @@ from orchbridge.orchestrator.doctor.findings import failed, ok, warning
 
 DAYS_LEFT_MIN = 14
 AUTHORITY_DAYS_MIN = 60
+BUNDLE_MIN = 10  # authorities in one file: that is a system's store and not PE's CA
+PE_CA = "/etc/puppetlabs/puppet/ssl/certs/ca.pem"
+PLAIN = ("wrong version number", "record layer failure", "packet length too long", "http request")
 RENEW = "renew the primary's certificate in time: puppet infrastructure run regenerate_primary_certificate"
 
 
@@ -39,7 +44,7 @@ def accepted(chain: tuple[Certificate, ...], days_left: float | None) -> list[Fi
 def refused(access: Access, chain: tuple[Certificate, ...], reason: str) -> Finding:
     """Return why a certificate is not accepted, as seen from what was presented, and what to do."""
     if not chain:
-        return failed("certificate", reason, _trust_hint(access, ""))
+        return failed("certificate", reason, _no_tls_hint(access, reason) or _trust_hint(access, ""))
     own, now = chain[0], time.time()
     host = urlsplit(access.url).hostname or ""
     said = f"{reason}; presented is {own.subject}, issued by {own.issuer}, for {own.made_for}, until {own.until}"
@@ -47,8 +52,8 @@ def refused(access: Access, chain: tuple[Certificate, ...], reason: str) -> Find
         hint = f"it ended {-own.days_left(now):.0f} days ago: renew it, or correct this machine's clock"
     elif own.begins > now:
         hint = f"it begins in {(own.begins - now) / DAY_S:.1f} days: correct the clocks (chronyc tracking)"
-    elif any(each.ends < now for each in (*chain[1:], *_trusted(access))):
-        hint = "an authority's own certificate has ended: extend the PE CA and copy its ca.pem to ca_file anew"
+    elif ended := _ended(chain, _trusted(access), now):
+        hint = f"the authority {ended!r} has itself ended: extend the PE CA; then {_trust_hint(access, '')}"
     elif not own.fits(host):
         hint = f"use in url the name the certificate was made for, the primary's certname: {own.made_for}"
     else:
@@ -56,10 +61,37 @@ def refused(access: Access, chain: tuple[Certificate, ...], reason: str) -> Find
     return failed("certificate", said, hint)
 
 
+def _ended(chain: tuple[Certificate, ...], trusted: tuple[Certificate, ...], now: float) -> str | None:
+    """Return an authority behind the chain that has ended, None where each still has a certificate that lasts."""
+    signed = {each.issuer for each in chain}
+    behind = [*chain[1:], *(each for each in trusted if each.subject in signed)]
+    lasting = {each.subject for each in behind if each.ends >= now}
+    return next((each.subject for each in behind if each.subject not in lasting), None)
+
+
+def _no_tls_hint(access: Access, reason: str) -> str | None:
+    """Return what to do where no certificate was seen because there is no TLS, None where there may be."""
+    if any(words in reason for words in PLAIN):
+        return f"the port does not speak TLS: {access.place} is another service; the orchestrator listens on port 8143"
+    if reason.startswith("no encrypted connection"):
+        return (
+            f"see that nothing between here and {access.place} breaks TLS, and that it is the orchestrator, port 8143"
+        )
+    return None
+
+
 def _trust_hint(access: Access, more: str) -> str:
-    if access.ca_file:
-        return f"put the primary's /etc/puppetlabs/puppet/ssl/certs/ca.pem into {access.ca_file}{more}"
-    return "set ca_file to a copy of the primary's /etc/puppetlabs/puppet/ssl/certs/ca.pem"
+    if access.ca_file is None:
+        return f"set ca_file to a copy of the primary's {PE_CA}"
+    if _is_bundle(access.ca_file):
+        return f"set ca_file to a file of its own with the primary's {PE_CA}; leave {access.ca_file} as it is{more}"
+    return f"put the primary's {PE_CA} into {access.ca_file}{more}"
+
+
+def _is_bundle(file: Path) -> bool:
+    """Whether a file is a system's store, which packages write."""
+    default = ssl.get_default_verify_paths().cafile
+    return len(in_file(file)) >= BUNDLE_MIN or (default is not None and file.resolve() == Path(default).resolve())
 
 
 def files(access: Access) -> list[Finding]:
@@ -75,7 +107,8 @@ def files(access: Access) -> list[Finding]:
             found.append(warning("client certificate", f"{said}: {days:.0f} more days", hint))
         else:
             found.append(ok("client certificate", said))
-    ending = [each for each in _trusted(access) if each.days_left(now) < AUTHORITY_DAYS_MIN]
+    ours = () if access.ca_file is None or _is_bundle(access.ca_file) else _trusted(access)
+    ending = [each for each in ours if each.days_left(now) < AUTHORITY_DAYS_MIN]
     for certificate in ending[:3]:
         hint = f"copy the renewed ca.pem of the primary to {access.ca_file}"
         found.append(warning("trusted authority", f"{certificate.subject} ends on {certificate.until}", hint))
