@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from tests.ops.stage import START
 
 SERIES_MAX = 2_000
 SCRAPE_S = 0.050
+MEMORY_MB = 150
 ACCEPT = "application/openmetrics-text; version=1.0.0"
 
 
@@ -80,6 +82,28 @@ def test_a_scrape_is_quick(large: Large, accept: str) -> None:
         large.metrics.answer(accept, "gzip")
         took.append(time.process_time() - began)
     assert min(took) < SCRAPE_S, took
+
+
+WHOLE = """
+import orchbridge.cli.run, orchbridge.sinks.kafka
+from pathlib import Path
+from tests.ops.large import Large
+site = Large()
+site.fill()
+for _ in range(3):
+    site.later()
+    site.metrics.answer("text/plain", "gzip")
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(int(status["VmHWM"].split()[0]) * 1024 / 1e6)
+"""
+
+
+def test_memory_stays_small_from_the_first_list_to_the_last_scrape() -> None:
+    """The most it ever was in a process of its own, with all that a bridge loads; `make bench` measures real ones."""
+    done = subprocess.run([sys.executable, "-c", WHOLE], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    print(f"peak: {float(done.stdout):.0f} MB")
+    assert 30 < float(done.stdout) < MEMORY_MB
 
 
 class Unwalked(dict[str, Any]):
