@@ -200,10 +200,11 @@ class OpsWatch:
     def finished(self, stream: StreamId, state: Any) -> None:
         """The stream has come to its end: nobody carries it any more, and what it did stays to be seen."""
         fate = self._fate(stream)
+        told = fate.word == words.DONE
         fate.word, fate.since, fate.last_lap = words.DONE, None, None
         fate.become(state)
-        if not self._shown(stream, fate):
-            return  # there was nothing to do
+        if told or not self._shown(stream, fate):
+            return  # it was looked at again, or there was nothing to do
         self._metrics.set("orchbridge_stream_owned", *where(stream.source, stream.kind), to=0)
         self._log.info("stream.done", stream=stream.name, cursor=self._seen(stream, fate).cursor)
 

@@ -84,3 +84,12 @@ def test_a_quiet_backfill_is_told_of_only_once_it_has_something_to_do() -> None:
     stage.watch.claimed(BACKFILL, view(1_000))
     stage.watch.lapped(BACKFILL, Batch((), {}, view(3_150)), stage.clock.now)
     assert told()
+
+
+def test_one_that_is_looked_at_again_and_still_done_is_told_once() -> None:
+    stage = Stage()
+    stage.watch.claimed(BACKFILL, view(9_700))
+    for _ in range(3):
+        stage.watch.finished(BACKFILL, view(9_800, over=True))
+        stage.clock.now += 300.0
+    assert stage.events().count("stream.done") == 1

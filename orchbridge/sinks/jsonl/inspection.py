@@ -23,7 +23,8 @@ def inspect(directory: Path) -> list[Finding]:
         try:
             findings += [_lock(directory), _ledger(directory)]
         except OSError as error:
-            findings.append(Finding(str(directory), "failed", f"cannot be read: {error}"))
+            fix = f"let the user of orchbridge (uid {os.geteuid()}) read everything in it"
+            findings.append(Finding(str(directory), "failed", f"cannot be read: {error}", fix))
     return findings
 
 

@@ -108,7 +108,8 @@ def judge(told: Told, needs: Iterable[Need], settings: KafkaSettings) -> list[Fi
     """Return what we may not do with topics that exist, and whether the missing ones may be created."""
     if told.topics is None:
         said = "not looked at: these brokers do not tell rights; what is missing shows at the first use"
-        return [Finding("rights on topics", "warning", said)]
+        fix = "give the rights that deploy/kafka/acls.sh lists; brokers from Kafka 2.3 on tell which are missing"
+        return [Finding("rights on topics", "warning", said, fix)]
     wanted = list(needs)
     there = [need for need in wanted if need.topic in told.topics]
     findings = [found for need in there for found in _topic(need, told.topics[need.topic], settings)]
