@@ -9,10 +9,29 @@ from typing import Any, TypeAlias
 import msgspec
 
 from orchbridge.sim.knobs import Knobs
+from orchbridge.sim.orders import Asker
+from orchbridge.sim.people import User
+from orchbridge.sim.problems import Problem, denied, integer, invalid, missing, typed
 from orchbridge.sim.world import World
 
+__all__ = [
+    "Answer",
+    "Ask",
+    "Handler",
+    "Problem",
+    "Reply",
+    "Route",
+    "denied",
+    "integer",
+    "invalid",
+    "missing",
+    "not_found",
+    "problem_body",
+    "reply",
+    "typed",
+]
+
 JSON = "application/json"
-MAX_ID = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +45,6 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """A refusal in PE's terms; `kind` without prefix belongs to the orchestrator (reference 2)."""
-
-    status: int
-    kind: str
-    msg: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Ask:
     """One request, taken apart. `base` is the server's own idea of its address, for `id` URLs."""
 
@@ -44,11 +53,19 @@ class Ask:
     path: Mapping[str, str]
     query: Mapping[str, str]
     base: str
+    user: User
     body: Any = None
+    token: str = field(default="", repr=False)
+    ip: str = ""
 
     @property
     def knobs(self) -> Knobs:
         return self.world.knobs
+
+    @property
+    def by(self) -> Asker:
+        """Who wants something done, where and when."""
+        return Asker(self.world, self.user, self.now)
 
     def url(self, *parts: object) -> str:
         """Return an absolute URL of this API."""
@@ -63,7 +80,9 @@ Handler: TypeAlias = Callable[[Ask], Answer]
 class Route:
     """One endpoint: `template` is its path below /orchestrator/v1, and its name in counts.
 
-    `params` are the query parameters it knows; `since` is the first release that has it.
+    `params` are the query parameters it knows; `since` is the first release that has it; `right`
+    is what the user needs for it; `lasting` says that it changes the world, `tried` that it
+    does so even where it is refused.
     """
 
     method: str
@@ -71,6 +90,9 @@ class Route:
     handler: Handler
     params: tuple[str, ...] = ()
     since: str = "2016.4"
+    right: str | None = None
+    lasting: bool = False
+    tried: bool = False
 
 
 def reply(value: Any, status: int = 200) -> Reply:
@@ -81,23 +103,6 @@ def reply(value: Any, status: int = 200) -> Reply:
 def not_found() -> Reply:
     """Return what a route that does not exist answers: no JSON, no kind."""
     return Reply(b"Not Found", 404, "text/plain")
-
-
-def invalid(msg: str) -> Problem:
-    """Return 400 validation-error."""
-    return Problem(400, "validation-error", msg)
-
-
-def missing(kind: str, what: str, **details: Any) -> Problem:
-    """Return 404 with kind `unknown-<kind>`."""
-    return Problem(404, f"unknown-{kind}", f"Unknown {kind} {what}", details)
-
-
-def integer(name: str, text: str) -> int | Problem:
-    """Return the number a path or parameter holds, or what is wrong with it."""
-    if text.isascii() and text.isdigit() and int(text) < MAX_ID:
-        return int(text)
-    return invalid(f"{name} must be a non-negative integer, not {text!r}")
 
 
 def problem_body(problem: Problem, knobs: Knobs) -> Reply:

@@ -8,15 +8,21 @@ from starlette.applications import Starlette
 from starlette.routing import Route as Path
 
 from orchbridge.sim import (
+    routes_activity,
+    routes_bolt,
     routes_commands,
     routes_inventory,
     routes_jobs,
+    routes_people,
     routes_plans,
     routes_rbac,
     routes_schedules,
+    routes_schedules_old,
+    routes_scopes,
     routes_sim,
     routes_status,
     routes_tasks,
+    routes_usage,
 )
 from orchbridge.sim.answers import Ask, Reply, Route, not_found
 from orchbridge.sim.door import Door, House
@@ -30,7 +36,11 @@ API_ROUTES = (
     *routes_plans.ROUTES,
     *routes_tasks.ROUTES,
     *routes_schedules.ROUTES,
+    *routes_schedules_old.ROUTES,
+    *routes_scopes.ROUTES,
+    *routes_usage.ROUTES,
     *routes_commands.ROUTES,
+    *routes_bolt.ROUTES,
     *routes_status.ROUTES,
 )
 
@@ -49,8 +59,12 @@ def create_app(
     paths = [
         *_paths(house, API, API_ROUTES, guarded=True),
         *_paths(house, "/status/v1", routes_status.STATUS_ROUTES, guarded=False),
-        *_paths(house, "/rbac-api/v2", routes_rbac.routes(token), guarded=False),
-        *_paths(house, "/sim", routes_sim.ROUTES, guarded=False),
+        *_paths(house, "/rbac-api/v1", routes_rbac.LOGIN, guarded=False),
+        *_paths(house, "/rbac-api/v1", routes_rbac.RENEWAL, guarded=True),
+        *_paths(house, "/rbac-api/v2", routes_rbac.routes(house.bearer), guarded=False),
+        *_paths(house, "/rbac-api/v2", routes_rbac.REVOCATION, guarded=True),
+        *_paths(house, "/activity-api", routes_activity.ROUTES, guarded=True),
+        *_paths(house, "/sim", (*routes_sim.ROUTES, *routes_people.ROUTES), guarded=False),
         *_paths(house, "", (_anything("GET"), _anything("POST")), guarded=False),
     ]
     app = Starlette(routes=paths)

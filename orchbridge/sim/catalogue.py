@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 PLANTED = "PLANTED"
+CYCLIC_APPLICATION = "Ouroboros"
 ENVIRONMENTS = ("production", "staging", "development")
 BROKERS = ("pcp://pe.example.com/server", "pcp://compiler1.example.com/server")
 CODE_ID = "urn:puppet:code-id:1:4f0c2a7e9b1d;{environment}"
@@ -96,6 +97,7 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
     },
     "rollout::drain": {"description": "Drain one node", "parameters": {"node": {"type": "String[1]"}}},
     "patching::weekly": {"description": "Patch and reboot", "parameters": {"group": {"type": "String"}}},
+    "patching::adhoc": {},
     "lockdown::all": {},
 }
 FORBIDDEN_PLANS = frozenset({"lockdown::all"})

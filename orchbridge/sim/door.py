@@ -12,9 +12,11 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, invalid, not_found, problem_body
+from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, denied, invalid, not_found, problem_body
 from orchbridge.sim.knobs import AUTH_TEXTS, Dose
 from orchbridge.sim.moments import chance, http_date
+from orchbridge.sim.people import BRIDGE, User
+from orchbridge.sim.rbac import NO_KEEPALIVE
 from orchbridge.sim.wire import Wire
 from orchbridge.sim.world import World
 
@@ -28,23 +30,49 @@ class House:
     clock: Callable[[], float]
     wire: Wire = field(default_factory=Wire)
     asked: int = 0
+    journal: Callable[[str, Route, Ask], None] | None = None
 
-    def auth_problem(self, request: Request, number: int) -> Problem | None:
-        """Return the 401 this request (the server's n-th) deserves, or the one the knob wants."""
+    def subject(self, request: Request, number: int) -> User | Problem:
+        """Return who asks (the server's n-th request), or the 401 it deserves, or the one the knob wants."""
         knobs = self.world.knobs
         dose = knobs.dose("auth_fault")
         if dose.form != "none" and chance(self.world.seed, "auth", number) < dose.p:
             return _refused(dose.form)
         if knobs.auth_modes == "cert-accepted" and self.wire.certified(request.scope):
-            return None
+            return self.bridge
+        found = self.bearer(self.token_of(request))
+        return _refused(found) if isinstance(found, str) else found
+
+    @property
+    def bridge(self) -> User:
+        """Who the simulator's own token, or everybody where there is none, counts as."""
+        return self.world.people.users[BRIDGE]
+
+    def token_of(self, request: Request) -> str:
+        """Return the token that a request carries, or nothing."""
         token = request.headers.get("X-Authentication")
-        if token is None and knobs.auth_modes == "header-or-query":
+        if token is None and self.world.knobs.auth_modes == "header-or-query":
             token = request.query_params.get("token")
-        if self.token is None:
-            return None
-        if not token:
-            return _refused("unauthenticated")
-        return None if compare_digest(token.encode(), self.token.encode()) else _refused("invalid")
+        return token or ""
+
+    def bearer(self, token: str) -> User | str:
+        """Return whose token this is, or a word of AUTH_TEXTS."""
+        own = self.token is not None and compare_digest(token.removesuffix(NO_KEEPALIVE).encode(), self.token.encode())
+        found = None if own else self.world.people.bearer(token, self.world.advance(self.clock()))
+        if found is not None:
+            return found
+        if not own and self.token is not None:
+            return "invalid" if token else "unauthenticated"
+        return "user-revoked" if self.bridge.revoked else self.bridge
+
+    def ask(self, prefix: str, route: Route, ask: Ask) -> Answer:
+        """Return a route's answer; what it changed is told, and written down, before anybody hears of it."""
+        answer = route.handler(ask)
+        if route.method != "GET":
+            self.world.advance(ask.now)
+        if self.journal is not None and route.lasting and (route.tried or isinstance(answer, Reply)):
+            self.journal(prefix, route, ask)
+        return answer
 
     def fault(self, template: str, number: int) -> Dose | None:
         """Return the wire fault that hits this request, if any."""
@@ -60,6 +88,7 @@ def _refused(word: str) -> Problem:
     return Problem(503 if word == "server-error-503" else 401, f"puppetlabs.rbac/{kind}", text)
 
 
+_NAMED = {"/status/v1": "status", "/activity-api": "activity"}
 _NAMES = {"": "root", "{anything:path}": "unknown"}
 
 
@@ -70,8 +99,9 @@ class Door:
         self._house = house
         self._routes = routes
         template = next(iter(routes.values())).template
-        self._name = f"status/{template}" if prefix == "/status/v1" else _NAMES.get(template, template)
+        self._name = f"{_NAMED[prefix]}/{template}" if prefix in _NAMED else _NAMES.get(template, template)
         self._guarded = guarded
+        self._prefix = prefix
         self._tricky = prefix != "/sim"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,8 +130,8 @@ class Door:
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else result.body})
 
     async def _result(self, request: Request, number: int) -> Reply:
-        problem = self._house.auth_problem(request, number) if self._guarded else None
-        answer = problem or await self._handled(request)
+        user = self._house.subject(request, number) if self._guarded else self._house.bridge
+        answer = user if isinstance(user, Problem) else await self._handled(request, user)
         return problem_body(answer, self._house.world.knobs) if isinstance(answer, Problem) else answer
 
     async def _linger(self, number: int) -> None:
@@ -110,15 +140,17 @@ class Door:
         if dose.amount and dose.on in self._name and chance(world.seed, "latency", number) < dose.p:
             await asyncio.sleep(dose.amount)
 
-    async def _handled(self, request: Request) -> Answer:
+    async def _handled(self, request: Request, user: User) -> Answer:
         world = self._house.world
         route = self._routes.get("GET" if request.method == "HEAD" else request.method)
         if route is None:
             return Problem(405, "method-not-allowed", "Method Not Allowed")
         if self._tricky and not world.knobs.at_least(route.since):
             return not_found()
+        if route.right is not None and not user.may(route.right):
+            return denied(f"You need the permission {route.right}")
         body: Any = None
-        if route.method == "POST":
+        if route.method != "GET":
             try:
                 raw = await request.body()
                 body = msgspec.json.decode(raw) if raw else None
@@ -129,11 +161,18 @@ class Door:
         query = {name: value for name, value in request.query_params.items() if name != "token"}
         if world.knobs.unknown_query_params == "400" and not query.keys() <= set(route.params):
             return invalid(f"Unknown parameters: {', '.join(sorted(query.keys() - set(route.params)))}")
-        now = world.advance(self._house.clock())
-        answer = route.handler(Ask(world, now, request.path_params, query, _base(request, world), body))
-        if route.method == "POST":
-            world.advance(now)  # tells the facts that a command or a lever has just made
-        return answer
+        ask = Ask(
+            world,
+            world.advance(self._house.clock()),
+            request.path_params,
+            query,
+            _base(request, world),
+            user,
+            body,
+            token=self._house.token_of(request),
+            ip=f"{request.client.host if request.client else '127.0.0.1'}, 127.0.0.1",
+        )
+        return self._house.ask(self._prefix, route, ask)
 
 
 def _base(request: Request, world: World) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,21 @@ CONCURRENT_RUNS = 8
 
 
 def fates(
-    world: World, random: Random, nodes: Sequence[str], *, task: str | None = None, **run: Any
+    world: World,
+    random: Random,
+    nodes: Sequence[str],
+    *,
+    task: str | None = None,
+    agentless: Collection[str] = (),
+    **run: Any,
 ) -> tuple[Fate, ...]:
-    """Return what becomes of each node: unreachable ones error, most succeed. Deploys run eight at a time."""
+    """Return what becomes of each node: those not connected error, most succeed. Deploys run eight at a time."""
     shortest, longest = world.node_seconds
     free = [0.0] * (len(nodes) if task else CONCURRENT_RUNS)
     made = []
     for node in nodes:
         agent = world.agents.get(node)
-        if agent is None or not agent.connected:
+        if node not in agentless and (agent is None or not agent.connected):
             made.append(Fate(node, "errored"))
             continue
         luck = random.random()
@@ -73,7 +79,15 @@ def deploy(world: World, random: Random, nodes: Sequence[str], asked: Mapping[st
     )
 
 
-def task(world: World, random: Random, nodes: Sequence[str], asked: Mapping[str, Any], type_: str = "task") -> JobDraft:
+def task(
+    world: World,
+    random: Random,
+    nodes: Sequence[str],
+    asked: Mapping[str, Any],
+    type_: str = "task",
+    *,
+    agentless: Collection[str] = (),
+) -> JobDraft:
     """Return a task job on these nodes. `asked` is the body of command/task; sensitive values are left out."""
     name = str(asked["task"])
     params: Mapping[str, Any] = asked.get("params", {})
@@ -94,7 +108,7 @@ def task(world: World, random: Random, nodes: Sequence[str], asked: Mapping[str,
     if type_ != "task":
         options["noop"] = None
         del options["transport"]
-    will = fates(world, random, nodes, task=name)
+    will = fates(world, random, nodes, task=name, agentless=agentless)
     return JobDraft(
         type_,
         tuple(nodes),

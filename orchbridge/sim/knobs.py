@@ -47,6 +47,8 @@ AUTH_TEXTS = {
     "invalid": ("invalid-token", "The provided token is invalid."),
     "user-revoked": ("user-revoked", "The user has been revoked."),
     "unauthenticated": ("user-unauthenticated", "Route requires authentication"),
+    "credentials": ("user-unauthenticated", "The login or the password is not right"),
+    "ambiguous": ("non-unique-lookup-attr", "More than one account has this login"),
     "server-error-401": ("server-error", "Could not reach the RBAC service"),
     "server-error-503": ("server-error", "Could not reach the RBAC service"),
 }
@@ -55,6 +57,7 @@ RBAC_STATUS = {
     "token-revoked": 403,
     "token-timed-out": 403,
     "invalid-token": 400,
+    "non-unique-lookup-attr": 422,
     "server-error": 500,
 }
 P = ("p",)
@@ -102,8 +105,15 @@ RULES: Mapping[str, Rule] = {
     "nodes": Rule(("plain", "big:", "null-result", "error-string", "no-latest-event-id"), many=True),
     "stopped_nodes": Rule(("as-they-were", "stopped")),
     "owner": Rule(("full", "id+login", "changing")),
-    "scheduled": Rule(("new", "old", "old-empty")),
+    "scheduled": Rule(("auto", "new", "old", "old-empty")),
+    "activity": Rule(("at-end", "at-start")),
+    "activity_totals": Rule(("int", "string")),
     "forbidden": Rule(("none", "job:"), many=True),
+    "required_params": Rule(("ignored", "400")),
+    "plan_finished_status": Rule(("500", "400", "409")),
+    "puppetdb": Rule(("up", "down")),
+    "all_tasks": Rule(("bool", "string")),
+    "single_service": Rule(("wrapped", "bare")),
     "latency": Rule(("none", "seconds:"), ("p", "on")),
     "faults": Rule(
         ("none", "reset", "stall:", "truncated", "502", "503", "500", "429", "html-200"),
@@ -147,8 +157,15 @@ class Knobs:
     nodes                     `big:2` makes task results 2 MB; results and ids missing or odd
     stopped_nodes             nodes of a stopped job that had not ended
     owner                     full object, id and login only, or last_login different on every read
-    scheduled                 which scheduling routes exist
+    scheduled                 which scheduling routes exist: auto = as the release did, old-empty beside the new ones
+    activity                  when the commit of a job is written: at its end, or as it starts
+    activity_totals           JSON type of the numbers in v2's pagination
     forbidden                 jobs that answer 403: `job:12+job:15`
+    required_params           whether a task is refused that lacks parameters without default
+    plan_finished_status      HTTP status of plan-already-finished
+    puppetdb                  queries of scopes need it; `down` refuses them
+    all_tasks                 JSON type of a task target's all_tasks
+    single_service            the status of one service: under its name, or bare
     latency                   seconds before each answer
     faults                    on the wire, per request; `on=jobs/{id}/events` limits them to one route
     """
@@ -181,8 +198,15 @@ class Knobs:
     nodes: str = "plain"
     stopped_nodes: str = "as-they-were"
     owner: str = "full"
-    scheduled: str = "new"
+    scheduled: str = "auto"
+    activity: str = "at-end"
+    activity_totals: str = "int"
     forbidden: str = "none"
+    required_params: str = "ignored"
+    plan_finished_status: str = "500"
+    puppetdb: str = "up"
+    all_tasks: str = "bool"
+    single_service: str = "wrapped"
     latency: str = "none"
     faults: str = "none"
 

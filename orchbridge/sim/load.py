@@ -133,6 +133,25 @@ def comings_and_goings(world: World, nodes: Sequence[str], every: tuple[float, f
     world.course.at(1.0, move)
 
 
+PAPERWORK = (
+    ("classifier", "ada", ("node_groups", "7", "Web tier"), "edit", "Edited the rules of node group Web tier"),
+    ("code-manager", "deployer", ("environments", "production", "production"), "deploy", "Deployed production"),
+    ("rbac", "admin", ("roles", "2", "Operators"), "edit", "Added a permission to the role Operators"),
+)
+
+
+def paperwork(world: World, every: tuple[float, float]) -> None:
+    """Let people do what only the activity log tells of, again and again."""
+    random = Random(f"{world.seed}/paperwork")  # noqa: S311 - invented load, nothing secret
+
+    def act(at: float) -> None:
+        service, login, thing, kind, message = random.choice(PAPERWORK)
+        world.note(service, world.people.users[login], thing, kind, message, at)
+        world.course.at(at + random.uniform(*every), act)
+
+    world.course.at(2.0, act)
+
+
 def retention(world: World, seconds: float) -> None:
     """Prune what is older than this, so that an endless world does not grow without end."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchbridge.sim.catalogue import OWNERS
+from orchbridge.sim.activity import about_job
 from orchbridge.sim.eventlog import Event, JobEventWire
 from orchbridge.sim.moments import chance
 from orchbridge.sim.results import dressed
@@ -26,7 +26,7 @@ def submit(world: World, draft: JobDraft, now: float, plan: int | None) -> Job:
         type=draft.type,
         created=now,
         options=draft.options if plan is None else {**draft.options, "plan_job": plan},
-        owner=OWNERS[draft.owner % len(OWNERS)],
+        owner=world.people.owner(draft.owner),
         environment=draft.environment,
         description=draft.description,
         userdata=draft.userdata,
@@ -37,6 +37,8 @@ def submit(world: World, draft: JobDraft, now: float, plan: int | None) -> Job:
     job.seen_at, job.seen_from = world.sight("job_visibility", "job", job.id, now)
     world.jobs[job.id] = job
     job_fact(world, job, draft.nodes)
+    if world.knobs.activity == "at-start":
+        about_job(world, job, now, "new")
     _plan(world, job, list(draft.steps), now)
     return job
 
@@ -121,6 +123,8 @@ def _enter(world: World, job: Job, state: str, at: float) -> None:
                 node.state, node.touched = "stopped", at
     job.enter(state, at)
     world.course.fact("job_state", at, job=job.id, state=state, node_states=dict(job.counts))
+    if state in JOB_ENDS and world.knobs.activity == "at-end":
+        about_job(world, job, at, state)
     dose = world.knobs.dose("prune")
     if state in JOB_ENDS and dose.form == "after":
         world.course.at(at + dose.amount, lambda when: world.forget_job(job, when))

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchbridge.sim.catalogue import OWNERS
 from orchbridge.sim.eventlog import Event, PlanEventWire
-from orchbridge.sim.rows import PLAN_ENDS, Plan
-from orchbridge.sim.script import PlanDraft, PlanStep
+from orchbridge.sim.rows import PLAN_ENDS, Job, Plan
+from orchbridge.sim.script import JobDraft, PlanDraft, PlanStep
 
 if TYPE_CHECKING:
     from orchbridge.sim.world import World
 
 JUST_NOW_S = 1e-6  # adding and subtracting a plan's creation time must not push a step into the future
+CHILD_EVENTS = {f"plan_{word}": f"{word}_start" for word in ("script", "command", "upload", "wait", "apply")}
 MESSAGE_BYTES = 1024  # what the list of events shows of a message
 
 
@@ -30,10 +30,10 @@ def start(world: World, draft: PlanDraft, now: float) -> Plan:
             "description": draft.description,
             "parameters": plain,
             "sensitive": list(draft.sensitive),
-            "scheduled_job_id": None,
+            "scheduled_job_id": draft.scheduled,
             "environment": draft.environment,
         },
-        owner=OWNERS[draft.owner % len(OWNERS)],
+        owner=world.people.owner(draft.owner),
         userdata=draft.userdata,
         state=draft.state,
         stamp=now,
@@ -44,6 +44,21 @@ def start(world: World, draft: PlanDraft, now: float) -> Plan:
     world.course.fact("plan_state", now, plan=plan.id, state=plan.state)
     _plan(world, plan, list(draft.steps), now)
     return plan
+
+
+def run_child(world: World, plan: Plan, child: JobDraft, now: float) -> Job:
+    """Start a job of a plan that somebody else drives."""
+    script = world.plan_scripts.setdefault(plan.id, [])
+    step = PlanStep(now - plan.created, CHILD_EVENTS.get(child.type, "task_start"), child=child)
+    script.append(step)
+    _play(world, plan, step, script, now)
+    return world.jobs[plan.children[-1]]
+
+
+def end(world: World, plan: Plan, state: str, result: Any, now: float) -> None:
+    """End a plan that somebody else drives, as success or failure."""
+    event = "plan_finished" if state == "success" else "plan_failed"
+    _plan(world, plan, [PlanStep(now - plan.created, event, state=state, result=result)], now)
 
 
 def stop(world: World, plan: Plan, now: float) -> None:

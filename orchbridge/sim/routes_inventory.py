@@ -7,6 +7,7 @@ import msgspec
 from orchbridge.sim import shapes
 from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, invalid, missing, reply
 from orchbridge.sim.moments import chance
+from orchbridge.sim.people import VIEW_JOBS
 from orchbridge.sim.rows import Agent
 
 
@@ -79,7 +80,7 @@ def several(ask: Ask) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "inventory", inventory, since="2017.3"),
-    Route("GET", "inventory/{node}", one, since="2017.3"),
-    Route("POST", "inventory", several, since="2017.3"),
+    Route("GET", "inventory", inventory, since="2017.3", right=VIEW_JOBS),
+    Route("GET", "inventory/{node}", one, since="2017.3", right=VIEW_JOBS),
+    Route("POST", "inventory", several, since="2017.3", right=VIEW_JOBS),
 )

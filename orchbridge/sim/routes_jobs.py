@@ -8,6 +8,7 @@ from typing import Any
 from orchbridge.sim import shapes
 from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, integer, invalid, missing, reply
 from orchbridge.sim.listing import envelope, events_of, finished_between, next_link, page_of
+from orchbridge.sim.people import VIEW_JOBS
 from orchbridge.sim.rows import Job, JobNode
 
 DEFAULT_LIMIT = 20
@@ -52,7 +53,8 @@ def jobs(ask: Ask) -> Answer:
     if page.order_by != "name":
         rows = sorted(rows, key=JOB_ORDERS[page.order_by])
     items = b",".join(shapes.job_in_list(ask, job) for job in page.cut(rows))
-    return envelope(ask, items, page, len(rows), ask.query.get("type", ""))
+    type_ = ask.query.get("type", "") if ask.knobs.at_least("2019.8") else None
+    return envelope(ask, items, page, len(rows), type_)
 
 
 def _newest(ask: Ask) -> Answer:
@@ -135,7 +137,7 @@ def _events_url(ask: Ask, row: Job) -> str:
 
 
 ROUTES = (
-    Route("GET", "jobs/{id}/events", events, ("start",)),
+    Route("GET", "jobs/{id}/events", events, ("start",), right=VIEW_JOBS),
     Route(
         "GET",
         "jobs",
@@ -150,8 +152,9 @@ ROUTES = (
             "min_finish_timestamp",
             "max_finish_timestamp",
         ),
+        right=VIEW_JOBS,
     ),
-    Route("GET", "jobs/{id}", job),
-    Route("GET", "jobs/{id}/nodes", nodes, ("limit", "offset", "order_by", "order", "state")),
-    Route("GET", "jobs/{id}/report", report),
+    Route("GET", "jobs/{id}", job, right=VIEW_JOBS),
+    Route("GET", "jobs/{id}/nodes", nodes, ("limit", "offset", "order_by", "order", "state"), right=VIEW_JOBS),
+    Route("GET", "jobs/{id}/report", report, right=VIEW_JOBS),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,10 @@ import msgspec
 
 from orchbridge.sim import shapes
 from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, integer, invalid, missing, reply
-from orchbridge.sim.catalogue import CODE_ID, ENVIRONMENTS, FORBIDDEN_PLANS, PLANS
+from orchbridge.sim.catalogue import CODE_ID, PLANS
 from orchbridge.sim.listing import envelope, events_of, finished_between, page_of
+from orchbridge.sim.orders import environment_problem, may_run_plan
+from orchbridge.sim.people import VIEW_JOBS
 from orchbridge.sim.rows import Plan
 
 DEFAULT_LIMIT = 20
@@ -80,9 +83,11 @@ def event(ask: Ask) -> Answer:
 
 
 def environment_of(ask: Ask) -> str | Problem:
-    """Return the environment asked about, or 404."""
+    """Return the environment asked about, or why not."""
     name = ask.query.get("environment", "production")
-    return name if name in ENVIRONMENTS else missing("environment", name, environment=name)
+    if not re.fullmatch(r"\w+", name, re.ASCII):
+        return invalid(f"{name!r} cannot be an environment")
+    return environment_problem(ask.world, name) or name
 
 
 def envelope_of(environment: str) -> dict[str, Any]:
@@ -111,16 +116,16 @@ def plan_metadata(ask: Ask) -> Answer:
 
 
 def _plan(ask: Ask, name: str) -> dict[str, Any]:
-    return {"id": ask.url("plans", *name.split("::")), "name": name, "permitted": name not in FORBIDDEN_PLANS}
+    return {"id": ask.url("plans", *name.split("::")), "name": name, "permitted": may_run_plan(ask.by, name)}
 
 
 LISTED = ("limit", "offset", "order_by", "order", "results", "min_finish_timestamp", "max_finish_timestamp")
 
 ROUTES = (
-    Route("GET", "plan_jobs", plan_jobs, LISTED, since="2018.1"),
-    Route("GET", "plan_jobs/{id}", plan_job, since="2018.1"),
-    Route("GET", "plan_jobs/{id}/events", events, ("start",), since="2018.1"),
-    Route("GET", "plan_jobs/{id}/event/{event}", event, since="2019.8"),
+    Route("GET", "plan_jobs", plan_jobs, LISTED, since="2018.1", right=VIEW_JOBS),
+    Route("GET", "plan_jobs/{id}", plan_job, since="2018.1", right=VIEW_JOBS),
+    Route("GET", "plan_jobs/{id}/events", events, ("start",), since="2018.1", right=VIEW_JOBS),
+    Route("GET", "plan_jobs/{id}/event/{event}", event, since="2019.8", right=VIEW_JOBS),
     Route("GET", "plans", plans, ("environment",), since="2019.8"),
     Route("GET", "plans/{module}/{plan}", plan_metadata, ("environment",), since="2019.8"),
 )

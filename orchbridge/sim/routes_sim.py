@@ -76,11 +76,11 @@ def reset_requests(ask: Ask) -> Answer:
 
 ROUTES = (
     Route("GET", "knobs", knobs),
-    Route("POST", "knobs", turn),
-    Route("POST", "prune", prune),
-    Route("POST", "restore", restore),
-    Route("POST", "skip", skip),
-    Route("POST", "inventory", inventory),
+    Route("POST", "knobs", turn, lasting=True),
+    Route("POST", "prune", prune, lasting=True),
+    Route("POST", "restore", restore, lasting=True),
+    Route("POST", "skip", skip, lasting=True),
+    Route("POST", "inventory", inventory, lasting=True),
     Route("GET", "requests", requests),
     Route("POST", "requests", reset_requests),
 )

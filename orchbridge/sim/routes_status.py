@@ -47,6 +47,10 @@ def _service(ask: Ask, service: str, level: str) -> dict[str, Any]:
     if service == "orchestrator-service" and level != "critical":
         upstream = ("db_up", "classifier_up", "rbac_up", "puppetserver_up", "puppetdb_up", "pxp_up")
         details = dict.fromkeys(upstream, True) | {"replication": {"mode": "none", "status": "none"}}
+        details["puppetdb_up"] = ask.knobs.puppetdb == "up"
+        if level == "debug":
+            counts = dict(ask.world.requests)
+            details["metrics"] = {"routes": counts, "app": {"jobs": len(ask.world.jobs)}}
     version = ask.knobs.shape_version
     return {
         "service_version": VERSIONS.get(version, f"{version}.0.62"),
@@ -71,9 +75,13 @@ def services(ask: Ask) -> Answer:
 def service(ask: Ask) -> Answer:
     """GET /status/v1/services/:name"""
     name, level = ask.path["name"], ask.query.get("level", "info")
+    if level not in {"critical", "info", "debug"}:
+        return invalid(f"level must be critical, info or debug, not {level!r}")
     if name not in SERVICES:
         return Problem(404, "not-found", f"No service {name}")
-    return reply({name: _service(ask, name, level)}, 200 if _state(ask, name) == "running" else 503)
+    bare = _service(ask, name, level)
+    whole = bare if ask.knobs.single_service == "bare" else {name: bare}
+    return reply(whole, 200 if _state(ask, name) == "running" else 503)
 
 
 def simple(ask: Ask) -> Answer:

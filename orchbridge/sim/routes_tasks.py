@@ -6,6 +6,7 @@ from typing import Any
 
 from orchbridge.sim.answers import Answer, Ask, Problem, Route, missing, reply
 from orchbridge.sim.catalogue import TASKS, Task
+from orchbridge.sim.orders import may_run_task
 from orchbridge.sim.routes_plans import envelope_of, environment_of
 
 
@@ -41,7 +42,7 @@ def task(ask: Ask) -> Answer:
 def _task(ask: Ask, found: Task) -> dict[str, Any]:
     module, _, word = found.name.partition("::")
     fields: dict[str, Any] = {"id": ask.url("tasks", module, word or "init"), "name": found.name}
-    return {**fields, "permitted": found.permitted} if ask.knobs.at_least("2019.8") else fields
+    return {**fields, "permitted": may_run_task(ask.by, found.name)} if ask.knobs.at_least("2019.8") else fields
 
 
 ROUTES = (

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from orchbridge.core.errors import ConfigError
-from orchbridge.sim import backlog, load, reference
+from orchbridge.sim import backlog, load, reference, schedules
 from orchbridge.sim.catalogue import BROKERS
 from orchbridge.sim.rows import Agent
 
@@ -56,6 +56,7 @@ def _demo(world: World, values: Values) -> None:
         world.course.at(-900.0 + 200 * number, partial(starter, world, world.random))
     load.arrivals(world, (1.5, 3.5), at_once=3)
     load.comings_and_goings(world, nodes, (1.0, 3.0))
+    load.paperwork(world, (5.0, 20.0))
     load.retention(world, values["keep"])
 
 
@@ -113,6 +114,13 @@ def _empty(world: World, values: Values) -> None:
     world.node_seconds = (values["shortest"], values["longest"])
 
 
+def _scheduled(world: World, values: Values) -> None:
+    load.estate(world, load.names(int(values["nodes"])))
+    world.node_seconds = (values["shortest"], values["longest"])
+    schedules.busy(world, max(1, int(values["every"])))
+    world.course.at(60.0, lambda at: world.place("staging", False, at))
+
+
 def _reference(world: World, values: Values, variant: str) -> None:
     reference.build(world, variant, wait=bool(values["wait"]))
 
@@ -131,6 +139,11 @@ SCENARIOS: dict[str, Scenario] = {
         "a very large inventory; moves_every makes a node move every so many seconds",
         _fleet,
         {"nodes": 100_000, "moves_every": 0},
+    ),
+    "scheduled": Scenario(
+        "scheduled jobs every few seconds: tasks, plans, puppet runs; from 60 s on one of them cannot run any more",
+        _scheduled,
+        {"every": 5, "nodes": 8, **_PACE},
     ),
     "storm": Scenario(
         "many jobs at once on hundreds of nodes, then silence",

@@ -38,7 +38,7 @@ class JobDraft:
     environment: str = "production"
     description: str = ""
     userdata: Mapping[str, Any] = field(default_factory=dict)
-    owner: int = 0
+    owner: int | str = 0  # a login, or one of the old hands by number
 
     @property
     def seconds(self) -> float:
@@ -69,7 +69,8 @@ class PlanDraft:
     environment: str = "production"
     description: str = ""
     userdata: Mapping[str, Any] = field(default_factory=dict)
-    owner: int = 0
+    owner: int | str = 0
+    scheduled: str | None = None
     state: str = "running"  # or pending: waiting for an interpreter
 
 

@@ -8,14 +8,19 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from orchbridge.sim import play_jobs, play_plans, scenarios
-from orchbridge.sim.catalogue import BROKERS
+from orchbridge.sim import activity, play_jobs, play_plans, scenarios, schedules
+from orchbridge.sim.activity import Activity, Commit, Object
+from orchbridge.sim.catalogue import BROKERS, ENVIRONMENTS
 from orchbridge.sim.course import Course, Fact
 from orchbridge.sim.eventlog import Event, Slice
 from orchbridge.sim.knobs import Knobs
 from orchbridge.sim.moments import chance
+from orchbridge.sim.people import User
+from orchbridge.sim.rbac import Rbac
 from orchbridge.sim.rows import JOB_ENDS, PLAN_ENDS, Agent, Job, Plan
+from orchbridge.sim.schedules import Schedule
 from orchbridge.sim.script import JobDraft, PlanDraft
+from orchbridge.sim.task_targets import TaskTarget
 
 __all__ = ["Knobs", "World"]
 
@@ -54,6 +59,11 @@ class World:
         self.plans: dict[int, Plan] = {}
         self.agents: dict[str, Agent] = {}
         self.agents_version = 0
+        self.environments = list(ENVIRONMENTS)
+        self.people = Rbac(seed)
+        self.task_targets: dict[int, TaskTarget] = {}
+        self.schedules: dict[int, Schedule] = {}
+        self.activity = Activity()
         self.inventory_body: tuple[int, bytes] | None = None
         self.flaps = 0
         self.requests: Counter[str] = Counter()
@@ -62,8 +72,10 @@ class World:
         self.expected_deploy: Callable[[float], Job] | None = None
         self.job_ids, self.event_ids = Ids("job"), Ids("event")
         self.plan_ids, self.plan_event_ids = Ids("plan"), Ids("plan-event")
+        self.target_ids, self.schedule_ids = Ids("task-target"), Ids("schedule")
         self.job_scripts: dict[int, list[Any]] = {}
         self.plan_scripts: dict[int, list[Any]] = {}
+        schedules.seed(self)
         scenarios.build(self, scenario)
         self._plan_restart()
 
@@ -124,6 +136,14 @@ class World:
         """Interrupt a plan: it fails; its jobs go on."""
         play_plans.stop(self, plan, now)
 
+    def run_child(self, plan: Plan, child: JobDraft, now: float) -> Job:
+        """Start a job of a plan that is driven from elsewhere."""
+        return play_plans.run_child(self, plan, child, now)
+
+    def end_plan(self, plan: Plan, state: str, result: Any, now: float) -> None:
+        """End a plan that is driven from elsewhere, as success or failure."""
+        play_plans.end(self, plan, state, result, now)
+
     def turn(self, changes: Mapping[str, str], now: float) -> None:
         """Set knobs from now on; raise ConfigError for an unknown name or value."""
         self.knobs = self.knobs.turned(changes)
@@ -157,6 +177,27 @@ class World:
         self.agents_version += 1
         stamp = self.course.text_ms(agent.since)
         self.course.fact("node", now, node=node, change=change, broker=agent.broker, timestamp=stamp)
+
+    def note(self, service: str, by: User, thing: Object, kind: str, message: str, now: float) -> None:
+        """Write into the activity log what somebody did to something, with another service of PE."""
+        event = {"message": message, "type": kind, "what": thing[0], "description": f"{kind}_{thing[0]}"}
+        activity.write(self, Commit(now, service, by.about, (thing,), lambda: [event]), kind)
+
+    def purge(self, oldest: int, now: float) -> int:
+        """Purge the activity log of its oldest commits."""
+        gone = self.activity.purge(oldest)
+        self.course.fact("activity_purged", now, commits=gone)
+        return gone
+
+    def place(self, environment: str, present: bool, now: float) -> None:
+        """Deploy the code of an environment, or remove it."""
+        if present != (environment in self.environments):
+            (self.environments.append if present else self.environments.remove)(environment)
+            self.course.fact("environment", now, name=environment, present=present)
+
+    def note_user(self, user: User, what: str, now: float) -> None:
+        """Write into the activity log that an administrator changed an account."""
+        activity.about_user(self, user, what, f"User {user.login}: {what}", now, by=self.people.users["admin"])
 
     def skip(self, jobs: int, now: float) -> list[int]:
         """Use up so many job ids without a job, as transactions do that are rolled back; return them."""

@@ -33,6 +33,22 @@ class Sim:
         assert answer.status_code == ok, answer.text
         return answer.json()
 
+    async def put(self, path, body, *, at=None, ok=200):
+        """Return the JSON of a PUT, asserting its status."""
+        answer = await self.raw("PUT", path, at=at, json=body)
+        assert answer.status_code == ok, answer.text
+        return answer.json()
+
+    async def enter(self, login, permissions=(), **more):
+        """Make an account with these permissions and be it from now on."""
+        await self.post("/sim/users", {"login": login, "permissions": list(permissions), **more}, ok=200)
+        await self.become(login)
+
+    async def become(self, login):
+        """Be somebody from now on, with a token that does not end."""
+        token = (await self.post("/sim/tokens", {"login": login}, ok=200))["token"]
+        self.http.headers["X-Authentication"] = token
+
     async def raw(self, method, path, *, at=None, **more):
         """Return the whole answer. Paths without a leading slash are below /orchestrator/v1."""
         self.now = self.now if at is None else at

@@ -573,3 +573,67 @@ async def test_token_life_is_refused(knobs, sent, status, kind):
         answer = await sim.raw("POST", RBAC, json=sent)
     assert answer.status_code == status
     assert kind is None or answer.json()["kind"] == kind
+
+
+# Commands, scopes, status, activity
+
+TASK = {"task": "package", "scope": {"nodes": ["web01.example.com"]}}
+
+
+@pytest.mark.parametrize(("value", "status"), [("ignored", 202), ("400", 400)])
+async def test_required_params(value, status):
+    async with playing("quiet", required_params=value) as sim:
+        await sim.post("command/task", {**TASK, "params": {"name": "openssl"}}, ok=status)
+        await sim.post("command/task", {**TASK, "params": {"name": "openssl", "action": "status"}})
+
+
+@pytest.mark.parametrize("value", ["500", "400", "409"])
+async def test_plan_finished_status(value):
+    async with playing("empty", plan_finished_status=value) as sim:
+        await sim.post("command/plan_start", {"plan_name": "x::y"})
+        await sim.post("command/plan_finish", {"plan_job": "1", "status": "success"})
+        answer = await sim.post("command/plan_task", {**TASK, "params": {}, "plan_job": "1"}, ok=int(value))
+        assert answer["kind"] == "puppetlabs.orchestrator/plan-already-finished"
+
+
+async def test_puppetdb():
+    body = {"environment": "production", "scope": {"query": "nodes {}"}}
+    async with playing("quiet", puppetdb="down") as sim:
+        answer = await sim.post("command/deploy", body, ok=400)
+        assert answer["kind"] == "puppetlabs.orchestrator/puppetdb-error"
+        service = (await sim.get("/status/v1/services"))["orchestrator-service"]
+        assert (service["status"]["puppetdb_up"], service["status"]["db_up"]) == (False, True)
+        await sim.turn(puppetdb="up")
+        await sim.post("command/deploy", body)
+
+
+@pytest.mark.parametrize(("value", "told"), [("bool", True), ("string", "true")])
+async def test_all_tasks(value, told):
+    async with playing("quiet", all_tasks=value) as sim:
+        body = {"display_name": "all", "all_tasks": True, "nodes": [], "node_groups": []}
+        await sim.post("command/task_target", body, ok=200)
+        assert (await sim.get("scopes/task_targets/1"))["all_tasks"] == told
+
+
+@pytest.mark.parametrize("value", ["wrapped", "bare"])
+async def test_single_service(value):
+    async with playing("quiet", single_service=value) as sim:
+        answer = await sim.get("/status/v1/services/broker-service")
+        assert (answer if value == "bare" else answer["broker-service"])["state"] == "running"
+
+
+@pytest.mark.parametrize(("value", "at", "state"), [("at-end", 20.0, "finished"), ("at-start", 0.0, "new")])
+async def test_activity(value, at, state):
+    async with playing("empty", activity=value) as sim:
+        await sim.post("command/deploy", {"environment": "production"})
+        early = (await sim.get("/activity-api/v2/events"))["commits"]
+        assert len(early) == (1 if value == "at-start" else 0)
+        (commit,) = (await sim.get("/activity-api/v2/events", at=20.0))["commits"]
+        assert commit["events"][0]["state"] == state
+        assert ("duration" in commit["events"][0]) is (state == "finished")
+
+
+@pytest.mark.parametrize(("value", "total"), [("int", 0), ("string", "0")])
+async def test_activity_totals(value, total):
+    async with playing("empty", activity_totals=value) as sim:
+        assert (await sim.get("/activity-api/v2/events"))["pagination"]["total"] == total

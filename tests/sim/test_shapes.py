@@ -38,6 +38,25 @@ ROUTES_SINCE = {
     "plans": "2019.8",
     "plan_jobs/1/event/1": "2019.8",
     "scheduled_jobs/environment_jobs": "2021.7.1",
+    "usage": "2019.8",
+    "scopes/task_targets": "2019.8",
+    "/activity-api/v1/events?service_id=rbac": "2016.4",
+    "/activity-api/v2/events": "2019.8",
+}
+COMMANDS_SINCE = {
+    "deploy": "2016.4",
+    "stop": "2016.4",
+    "task": "2017.3",
+    "plan_start": "2018.1",
+    "plan_task": "2018.1",
+    "plan_finish": "2018.1",
+    "schedule_task": "2018.1",
+    "plan_run": "2019.8",
+    "task_target": "2019.8",
+    "schedule_deploy": "2019.8",
+    "environment_plan_run": "2021.0",
+    "schedule_plan": "2021.0",
+    "stop_plan": "2021.7.1",
 }
 
 
@@ -68,9 +87,87 @@ async def test_routes(version):
         for path, since in ROUTES_SINCE.items():
             answer = await sim.raw("GET", path)
             assert answer.status_code == (200 if at_least(version, since) else 404), path
-        for command, since in (("plan_run", "2019.8"), ("stop_plan", "2021.7.1"), ("task", "2017.3")):
+        for command, since in COMMANDS_SINCE.items():
             answer = await sim.raw("POST", f"command/{command}", json={})
             assert answer.status_code == (400 if at_least(version, since) else 404), command
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_the_older_scheduling_api_ends_where_the_newer_begins(version):
+    async with playing("quiet", shape_version=version) as sim:
+        old = await sim.raw("GET", "scheduled_jobs")
+        assert old.status_code == (200 if version in {"2018.1", "2019.8", "2021.0", "2021.6"} else 404)
+        for method, path in (
+            ("POST", "environment_jobs"),
+            ("GET", "environment_jobs/31"),
+            ("PUT", "environment_jobs/31"),
+        ):
+            answer = await sim.raw(method, f"scheduled_jobs/{path}", json={})
+            known = at_least(version, "2021.7.1")
+            assert (answer.status_code == 404) is not known
+            if not known and at_least(version, "2018.1") and method == "PUT":
+                assert (await sim.raw("DELETE", "scheduled_jobs/31")).status_code == 204
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_what_each_release_lets_be_asked(version):
+    """Section 17, line by line: parameters that a release does not know change nothing."""
+    async with playing("reference", at=OVER, shape_version=version) as sim:
+
+        async def changes(path, other):
+            first, second = await sim.raw("GET", path), await sim.raw("GET", other)
+            return (first.status_code, first.text) != (second.status_code, second.text)
+
+        nodes = "jobs/420/nodes"
+        expected_changes = [
+            ("jobs?order=asc&order_by=name", "jobs?order=desc&order_by=name", "2017.3"),
+            ("jobs?offset=0", "jobs?offset=1", "2017.3"),
+            (f"{nodes}?limit=9", f"{nodes}?limit=1", "2017.3"),
+            ("jobs", "jobs?type=deploy", "2019.8"),
+            (f"{nodes}?order=asc", f"{nodes}?order=desc", "2021.0"),
+            (f"{nodes}?state=finished", f"{nodes}?state=failed", "2021.6"),
+            ("jobs", "jobs?max_finish_timestamp=2020-01-01T00:00:00Z", "2021.6"),
+        ]
+        for path, other, since in expected_changes:
+            assert await changes(path, other) is at_least(version, since), path
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_scopes_of_each_release(version):
+    taken = {
+        "nodes": ({"nodes": ["web01.example.com"]}, "2016.4", None),
+        "query": ({"query": "nodes {}"}, "2016.4", None),
+        "application": ({"application": "Shop"}, "2016.4", "2021.0"),
+        "whole_environment": ({"whole_environment": True}, "2016.4", "2018.1"),
+        "node_group": ({"node_group": "f00d"}, "2018.1", None),
+    }
+    async with playing("quiet", shape_version=version) as sim:
+        for scope, since, until in taken.values():
+            known = at_least(version, since) and not (until and at_least(version, until))
+            body = {"environment": "production", "scope": scope}
+            await sim.post("command/deploy", body, ok=202 if known else 400)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_plan_jobs_permissions_and_events_of_each_release(version):
+    async with playing("demo", at=30.0, shape_version=version) as sim:
+        if at_least(version, "2018.1"):
+            (plan, *_) = (await sim.get("plan_jobs"))["items"]
+            assert ("duration" in plan, "userdata" in plan) == (at_least(version, "2021.0"),) * 2
+            assert ("timestamp" in plan) is at_least(version, "2021.6")
+            without = (await sim.get("plan_jobs?results=exclude"))["items"][0]
+            assert ("result" not in without) is at_least(version, "2019.8")
+        if at_least(version, "2017.3"):
+            (task, *_) = (await sim.get("tasks"))["items"]
+            assert ("permitted" in task) is at_least(version, "2019.8")
+        if at_least(version, "2019.8"):
+            (today, *_) = (await sim.get("usage"))["items"]
+            assert ("nodes_affected_by_task_runs" in today) is at_least(version, "2021.6")
+            commits = (await sim.get("/activity-api/v2/events?order=asc&service_id=pe-console"))["commits"]
+            oldest_first = commits[0]["timestamp"] < commits[-1]["timestamp"]
+            assert oldest_first is at_least(version, "2021.6")
+            assert ("ip_address" in commits[0]) is at_least(version, "2021.0")
+            assert ("state" in commits[0]["events"][0]) is at_least(version, "2021.7.1")
 
 
 async def test_the_oldest_list_is_the_newest_jobs_without_pagination():

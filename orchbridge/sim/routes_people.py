@@ -1,0 +1,112 @@
+"""Our levers for accounts and environments, below /sim: what PE's console and code manager would do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchbridge.sim.answers import Answer, Ask, Route, invalid, reply, typed
+from orchbridge.sim.people import User, made
+from orchbridge.sim.rbac import MAXIMUM_LIFETIME_S, seconds_of
+
+KINDS: dict[str, type] = {
+    "login": str,
+    "password": str,
+    "permissions": list,
+    "roles": list,
+    "superuser": bool,
+    "revoked": bool,
+    "ambiguous": bool,
+    "idle_minutes": int,
+}
+
+
+def _shape(user: User) -> dict[str, Any]:
+    return {
+        "login": user.login,
+        "id": user.id,
+        "permissions": sorted(user.permissions),
+        "roles": user.about["role_ids"],
+        "superuser": user.superuser,
+        "revoked": user.revoked,
+        "failures": user.failures,
+    }
+
+
+def users(ask: Ask) -> Answer:
+    """GET /sim/users: everybody and what they may do; passwords are not told."""
+    return reply({"users": [_shape(user) for user in ask.world.people.users.values()]})
+
+
+def user(ask: Ask) -> Answer:
+    """POST /sim/users {"login", "password", "permissions", "roles", "revoked", ...}: make or change one."""
+    problem = typed(ask.body, KINDS)
+    if problem is not None or not ask.body.get("login") or ask.body.keys() - KINDS.keys():
+        return problem or invalid(f"The body must be {{{', '.join(KINDS)}}}; only login is required")
+    body, people = ask.body, ask.world.people
+    new = body["login"] not in people.users
+    found = people.users.setdefault(body["login"], made(body["login"]))
+    if "permissions" in body or "roles" in body:
+        found.allow(body.get("permissions", ()), body.get("roles", ()))
+    found.password = body.get("password", found.password)
+    found.ambiguous = body.get("ambiguous", found.ambiguous)
+    found.idle_minutes = body.get("idle_minutes", found.idle_minutes)
+    found.about["is_superuser"] = body.get("superuser", found.superuser)
+    if "revoked" in body:
+        (people.revoke if body["revoked"] else people.reinstate)(found)
+    ask.world.note_user(found, "create" if new else "edit", ask.now)
+    return reply(_shape(found))
+
+
+def token(ask: Ask) -> Answer:
+    """POST /sim/tokens {"login", "token"?, "lifetime"?}: one of your choosing, for ten years unless told otherwise."""
+    problem = typed(ask.body, {"login": str, "token": str, "lifetime": str, "label": str})
+    if problem is not None:
+        return problem
+    found = ask.world.people.users.get(ask.body.get("login", ""))
+    lifetime = seconds_of(ask.body["lifetime"]) if "lifetime" in ask.body else MAXIMUM_LIFETIME_S
+    if found is None or lifetime is None:
+        return invalid('The body must be {"login": <known login>, "token": <text>, "lifetime": "1h"}')
+    made_ = ask.world.people.issue(
+        found, lifetime, ask.now, text=ask.body.get("token", ""), label=ask.body.get("label")
+    )
+    return reply({"token": made_.text, "login": found.login})
+
+
+def environments(ask: Ask) -> Answer:
+    """POST /sim/environments {"name", "present"}: make or remove an environment; answers with those there are."""
+    match ask.body:
+        case {"name": str(name), "present": bool(present)}:
+            ask.world.place(name, present, ask.now)
+            return reply({"environments": ask.world.environments})
+    return invalid('The body must be {"name": <environment>, "present": true or false}')
+
+
+def activity(ask: Ask) -> Answer:
+    """POST /sim/activity {"service", "subject", "type", "message", "object"?: {...}}: write a commit."""
+    match ask.body:
+        case {"service": str(service), "subject": str(login), "type": str(kind), "message": str(message)} as body:
+            subject = ask.world.people.users.get(login)
+            if subject is not None:
+                found = body.get("object") or {}
+                thing = (found.get("type", "node_groups"), found.get("id", "1"), found.get("name", "All Nodes"))
+                ask.world.note(service, subject, thing, kind, message, ask.now)
+                return reply({"written": ask.world.activity.written})
+    return invalid('The body must be {"service", "subject": <known login>, "type", "message"}')
+
+
+def purge(ask: Ask) -> Answer:
+    """POST /sim/purge {"oldest": n}: the oldest commits are gone, the others move up; answers with how many went."""
+    match ask.body:
+        case {"oldest": int(oldest)} if oldest >= 0 and oldest is not True:
+            return reply({"purged": ask.world.purge(oldest, ask.now)})
+    return invalid('The body must be {"oldest": <whole number>}')
+
+
+ROUTES = (
+    Route("GET", "users", users),
+    Route("POST", "users", user, lasting=True),
+    Route("POST", "tokens", token, lasting=True),
+    Route("POST", "environments", environments, lasting=True),
+    Route("POST", "activity", activity, lasting=True),
+    Route("POST", "purge", purge, lasting=True),
+)
