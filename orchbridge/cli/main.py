@@ -111,13 +111,17 @@ def demo(seconds: str | None, data: Path, listen: str, seed: int) -> None:
 )
 @click.option(
     "--scenario",
-    default="demo",
-    show_default=True,
+    default=None,
     metavar="NAME[:KEY=VALUE,...]",
-    help="What happens, see --list; with parameters: backlog:jobs=1000,events=100.",
+    help="What happens, see --list; with parameters: backlog:jobs=1000,events=100.  [default: demo]",
 )
 @click.option("--version", "version", default=None, help="Behave as this PE version: 2016.4 ... 2021.7.1, 2025.")
-@click.option("--seed", default=1, show_default=True, help="Another seed is another story.")
+@click.option("--seed", type=int, default=None, help="Another seed is another story.  [default: 1]")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep the world in this file, and go on with it after a restart. Holds what was sent, secrets too.",
+)
 @click.option("--knob", "knobs", multiple=True, metavar="NAME=VALUE", help="Turn a knob; repeat as needed, see --list.")
 @click.option(
     "--truth",
@@ -130,6 +134,9 @@ def simulate(**given: Any) -> None:
 
     Try your pipeline against it without a PE. Jobs can be started with POST /orchestrator/v1/command/...;
     faults are turned on while it runs with POST /sim/knobs {"NAME": "VALUE"}.
+
+    RBAC and activity are on the same port. Log in as admin, ops, ada, deployer, viewer or nobody with the password
+    "simulated"; POST /sim/users {"login": ..., "permissions": ["orchestrator:view:*"]} makes others.
     """
     from orchbridge.cli.simulate import run_simulator
 

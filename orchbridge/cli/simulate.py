@@ -22,7 +22,8 @@ def run_simulator(given: dict[str, Any]) -> int:
         return DONE
     try:
         options = _options(given)
-        serve(options, lambda address: say(f"orchbridge simulate: {options.scenario} on {address}"))
+        what = options.scenario or ("demo" if options.state_path is None else f"the world of {options.state_path}")
+        serve(options, lambda address: say(f"orchbridge simulate: {what} on {address}"))
     except ConfigError as error:
         return code_of(error)
     except OSError as error:
@@ -51,6 +52,7 @@ def _options(given: dict[str, Any]) -> SimulatorOptions:
         knobs=Knobs.parse(knobs),
         tls_dir=given["tls"],
         truth_path=given["truth"],
+        state_path=given["state"],
     )
 
 

@@ -75,6 +75,7 @@ def create_app(
 def _paths(house: House, prefix: str, routes: Iterable[Route], *, guarded: bool) -> Iterable[Path]:
     by_template: dict[str, dict[str, Route]] = {}
     for route in routes:
+        house.routes[route.method, prefix, route.template] = route
         by_template.setdefault(route.template, {})[route.method] = route
     for template, methods in by_template.items():
         door = Door(house, methods, prefix=prefix, guarded=guarded)

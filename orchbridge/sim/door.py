@@ -31,6 +31,7 @@ class House:
     wire: Wire = field(default_factory=Wire)
     asked: int = 0
     journal: Callable[[str, Route, Ask], None] | None = None
+    routes: dict[tuple[str, str, str], Route] = field(default_factory=dict)  # by method, prefix, template
 
     def subject(self, request: Request, number: int) -> User | Problem:
         """Return who asks (the server's n-th request), or the 401 it deserves, or the one the knob wants."""

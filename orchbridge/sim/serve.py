@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import signal
 import socket
 import ssl
@@ -18,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from orchbridge.sim.app import create_app
 from orchbridge.sim.knobs import Knobs
+from orchbridge.sim.state import State, begun
 from orchbridge.sim.tls import TlsFiles, make_tls
 from orchbridge.sim.truth import TruthLog
 from orchbridge.sim.wire import Wire
@@ -33,17 +35,19 @@ class SimulatorOptions:
     """What to serve. `port` 0 is a free one; `token` None lets everybody in; `start` None is now.
 
     `tls_dir` is where certificates are, or are made; None serves plain HTTP. `truth_path`
-    gets every fact. `scenario` and `knobs` as in World and Knobs.
+    gets every fact. `scenario` and `knobs` as in World and Knobs. `state_path` is where the
+    world lives on between runs: it goes on as it was, with the knobs given here turned.
     """
 
     host: str = "127.0.0.1"
     port: int = 8143
     token: str | None = field(default=None, repr=False)
-    scenario: str = "demo"
-    seed: int = 1
+    scenario: str | None = None  # demo, or what the state holds
+    seed: int | None = None  # 1, or what the state holds
     knobs: Knobs = field(default_factory=Knobs)
     tls_dir: Path | None = None
     truth_path: Path | None = None
+    state_path: Path | None = None
     start: datetime | None = None
 
 
@@ -87,17 +91,24 @@ async def served(
     port: int = 0,
     tls: TlsFiles | None = None,
     truth: TruthLog | None = None,
+    state: State | None = None,
+    knobs: Knobs | None = None,
 ) -> AsyncIterator[str]:
     """Serve a world, yield its address (`https://127.0.0.1:PORT`), stop at the end. Signals are left alone.
 
-    World time is real time from here on. Raises OSError where the port is taken.
+    World time is real time from here on. With `state` the world must be its own, and goes on
+    from there with these `knobs`. Raises OSError where the port is taken.
     """
-    begun = time.monotonic()
+    zero = time.monotonic()
 
     def clock() -> float:
-        return time.monotonic() - begun
+        return time.monotonic() - zero
 
     app = create_app(world, token=token, clock=clock, truth=truth)
+    if state is not None:
+        now = state.resume(app.state.house)
+        zero = time.monotonic() - now
+        state.turn(knobs or Knobs())
     world.advance(clock())
     with _listen(host, port) as listener:
         config = uvicorn.Config(
@@ -163,16 +174,44 @@ def _address(listener: socket.socket, host: str, *, secure: bool) -> str:
 
 async def run_server(options: SimulatorOptions, stop: asyncio.Event, report: Callable[[str], None]) -> None:
     """Serve until `stop` is set; `report` is told the address once it listens."""
-    start = options.start or datetime.now(UTC)
-    world = World(options.scenario, seed=options.seed, knobs=options.knobs, start=start)
     tls = None if options.tls_dir is None else make_tls(options.tls_dir)
     with contextlib.ExitStack() as stack:
+        state = None if options.state_path is None else stack.enter_context(contextlib.closing(_state(options)))
+        world = _world(options) if state is None else state.world()
         truth = None if options.truth_path is None else stack.enter_context(TruthLog(options.truth_path))
         async with served(
-            world, token=options.token, host=options.host, port=options.port, tls=tls, truth=truth
+            world,
+            token=options.token,
+            host=options.host,
+            port=options.port,
+            tls=tls,
+            truth=truth,
+            state=state,
+            knobs=options.knobs,
         ) as address:
             report(address)
             await stop.wait()
+
+
+def _world(options: SimulatorOptions) -> World:
+    seed = 1 if options.seed is None else options.seed
+    return World(options.scenario or "demo", seed=seed, knobs=options.knobs, start=_start(options))
+
+
+def _start(options: SimulatorOptions) -> datetime:
+    return options.start or datetime.now(UTC)
+
+
+def _state(options: SimulatorOptions) -> State:
+    assert options.state_path is not None
+    World(options.scenario or "demo")  # a scenario that does not exist must not get a file
+    return begun(
+        options.state_path,
+        scenario=options.scenario,
+        seed=options.seed,
+        knobs=dataclasses.asdict(options.knobs),
+        start=_start(options).timestamp(),
+    )
 
 
 def serve(options: SimulatorOptions, report: Callable[[str], None]) -> None:

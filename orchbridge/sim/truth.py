@@ -15,10 +15,20 @@ first line, which has neither:
                                                             `job`: the child job it announces
     {"fact":"node","node":"a.test","change":"connected","broker":"pcp://...","timestamp":"...",...}
                        `change`: connected, disconnected, reconnected; `timestamp`: of the session
+    {"fact":"schedule","id":31,"change":"created","type":"plan","owner":"ops","environment":"production",
+     "next_run":"...",...}      `change`: created, changed, disabled; `next_run` null where none will come
+    {"fact":"schedule_run","schedule":31,"started_job":null,"started_plan":82,"error":null,...}
+                       what it was due for; `error`: the kind of refusal where nothing was started
+    {"fact":"activity","id":7,"service":"pe-console","subject":"ops","object":"job/420","type":"run_task",...}
+                       one commit; `id` counts all ever written, which the API never shows
+    {"fact":"activity_purged","commits":4,...}              so many of the oldest are gone
+    {"fact":"environment","name":"staging","present":false,...}
     {"fact":"pruned","jobs":[420],"plans":[82],...}
     {"fact":"skipped","jobs":[421,422],...}                 ids that no job ever has
     {"fact":"restored","to_job":419,"jobs":[420],"plans":[82],...}
                           ids above `to_job` never were; later facts use them again for others
+
+A world that goes on from a state file tells its whole story anew, into a new file.
 
 A job's `node` is null in events that concern the whole job. It holds no parameters and no
 results, so none of the planted secrets.
