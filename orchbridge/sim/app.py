@@ -57,6 +57,7 @@ def create_app(
         world.listen(truth.write)
     house = House(world, token, clock)
     paths = [
+        *_paths(house, "/orchestrator", routes_status.ROUTES, guarded=True),
         *_paths(house, API, API_ROUTES, guarded=True),
         *_paths(house, "/status/v1", routes_status.STATUS_ROUTES, guarded=False),
         *_paths(house, "/rbac-api/v1", routes_rbac.LOGIN, guarded=False),

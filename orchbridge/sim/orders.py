@@ -77,6 +77,8 @@ def deploy(by: Asker, body: Body) -> JobDraft | Problem:
     if not nodes:
         return Problem(400, "empty-target", "The target resolves to no nodes", {"environment": body["environment"]})
     asked = {key: value for key, value in body.items() if key in DEPLOY and value is not None}
+    if scope and "query" in scope:
+        asked.setdefault("target", "query")
     return replace(drafts.deploy(by.world, by.luck(), nodes, asked), owner=by.user.login)
 
 

@@ -90,6 +90,11 @@ def environment_of(ask: Ask) -> str | Problem:
     return environment_problem(ask.world, name) or name
 
 
+def named(*words: str) -> bool:
+    """Whether these can be names in Puppet's language."""
+    return all(re.fullmatch(r"[a-z][a-z0-9_]*", word) for word in words)
+
+
 def envelope_of(environment: str) -> dict[str, Any]:
     """Return the environment object of task and plan answers."""
     return {"name": environment, "code_id": CODE_ID.format(environment=environment)}
@@ -110,6 +115,8 @@ def plan_metadata(ask: Ask) -> Answer:
     if isinstance(environment, Problem):
         return environment
     name = f"{ask.path['module']}::{ask.path['plan']}"
+    if not named(ask.path["module"], ask.path["plan"]):
+        return invalid(f"{name} cannot be the name of a plan")
     if name not in PLANS:
         return missing("plan", name, environment=environment)
     return reply({**_plan(ask, name), "environment": envelope_of(environment), "metadata": PLANS[name]})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchbridge.sim.answers import Answer, Ask, Problem, Route, missing, reply
+from orchbridge.sim.answers import Answer, Ask, Problem, Route, invalid, missing, reply
 from orchbridge.sim.catalogue import TASKS, Task
 from orchbridge.sim.orders import may_run_task
-from orchbridge.sim.routes_plans import envelope_of, environment_of
+from orchbridge.sim.routes_plans import envelope_of, environment_of, named
 
 
 def tasks(ask: Ask) -> Answer:
@@ -25,6 +25,8 @@ def task(ask: Ask) -> Answer:
     if isinstance(environment, Problem):
         return environment
     module, word = ask.path["module"], ask.path["task"]
+    if not named(module, word):
+        return invalid(f"{module}::{word} cannot be the name of a task")
     name = module if word == "init" else f"{module}::{word}"
     found = TASKS.get(name)
     if found is None or found.metadata is None:

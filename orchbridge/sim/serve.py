@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from orchbridge.sim.app import create_app
@@ -111,27 +112,7 @@ async def served(
         state.turn(knobs or Knobs())
     world.advance(clock())
     with _listen(host, port) as listener:
-        config = uvicorn.Config(
-            app,
-            http=_protocol(app.state.house.wire),
-            ws="none",
-            lifespan="off",
-            loop="none",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=GRACE_S,
-            ssl_certfile=None if tls is None else tls.cert,
-            ssl_keyfile=None if tls is None else tls.key,
-            ssl_ca_certs=None if tls is None else str(tls.ca),
-            ssl_cert_reqs=ssl.CERT_NONE if tls is None else ssl.CERT_OPTIONAL,
-        )
-        config.load()
-        server = _Server(config)
+        server = _Server(_config(app, tls))
         # Not a task group: it would wrap the caller's own exceptions.
         serving = asyncio.create_task(server.serve([listener]))
         ticking = asyncio.create_task(_tick(world, clock))
@@ -145,6 +126,30 @@ async def served(
             with contextlib.suppress(asyncio.CancelledError):
                 await ticking
             world.advance(clock())
+
+
+def _config(app: Starlette, tls: TlsFiles | None) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,
+        http=_protocol(app.state.house.wire),
+        ws="none",
+        lifespan="off",
+        loop="none",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+        ssl_certfile=None if tls is None else tls.cert,
+        ssl_keyfile=None if tls is None else tls.key,
+        ssl_ca_certs=None if tls is None else str(tls.ca),
+        ssl_cert_reqs=ssl.CERT_NONE if tls is None else ssl.CERT_OPTIONAL,
+    )
+    config.load()
+    return config
 
 
 async def _tick(world: World, clock: Callable[[], float]) -> None:

@@ -189,6 +189,7 @@ async def test_every_task_but_the_lost_one_has_metadata():
 async def test_root_and_status():
     async with playing("quiet") as sim:
         root = await sim.get("")
+        assert await sim.get("/orchestrator") == root  # as the manual spells it
         assert root["info"]["version"] == "0.1"
         assert [command["name"] for command in root["commands"]] == ["deploy", "stop"]
         status = await sim.get("/status/v1/services/orchestrator-service?level=debug")

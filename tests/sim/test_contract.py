@@ -57,8 +57,19 @@ async def test_answers_are_as_documented(path):
         for one in [path.format(job=n, plan=n) for n in jobs or plans]:
             answer = await sim.get(one)
             assert list(faults(answer, CONTRACT["answers"][path], one)) == []
-            checked += len(answer.get("items", [answer]))
+            checked += len(answer.get("items", answer.get("commits", [answer])))
         assert checked
+
+
+async def test_task_targets_are_as_documented():
+    async with playing("quiet") as sim:
+        body = {"display_name": "x", "tasks": ["facts"], "nodes": [], "node_groups": [], "pql_query": "nodes {}"}
+        made = await sim.post("command/task_target", body, ok=200)
+        assert list(faults(made, {"task_target": {"id": "url", "name": "strint"}}, "made")) == []
+        await sim.post("command/task_target", {**body, "all_tasks": True}, ok=200)
+        listed = await sim.get("scopes/task_targets")
+        assert list(faults(listed, {"items": "[task_target]"}, "listed")) == []
+        assert [len(item) for item in listed["items"]] == [8, 7]
 
 
 def test_the_check_itself_finds_faults():

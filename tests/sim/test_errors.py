@@ -112,6 +112,8 @@ REFUSALS = [
     get("usage?start_date=2025-03-09&end_date=2025-03-01", 400, "validation-error"),
     get("usage?events=some", 400, "validation-error"),
     get("scopes/task_targets/x", 400, "validation-error"),
+    get("tasks/No-Such/x", 400, "validation-error"),
+    get("plans/no/Such", 400, "validation-error"),
     get("plans?environment=no%20such", 400, "validation-error"),
     get("jobs/1/events?start=-1", 400, "validation-error"),
     get("scheduled_jobs/x", 400, "validation-error", method="DELETE", scheduled="old"),
