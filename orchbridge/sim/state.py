@@ -94,10 +94,9 @@ class State:
 
     def resume(self, house: House) -> float:
         """Play everything again, and write down what is asked from now on; return the world seconds it is now."""
-        routes, at = house.routes, 0.0
+        routes = house.routes
         for number, entry in enumerate(self._entries, 2):
-            at = entry.at
-            house.world.advance(at)
+            house.world.advance(entry.at)
             if entry.route is not None:
                 if entry.route not in routes or entry.user not in house.world.people.users:
                     raise self._broken(f"line {number} asks for what does not exist", FRESH)
@@ -106,7 +105,7 @@ class State:
                 hint = "it is of another release of this program; move it away and begin anew"
                 raise self._broken(f"line {number} cannot be played again", hint)
         self._entries = []
-        now = house.world.advance(max(at, time.time() - house.world.start))
+        now = house.world.advance(time.time() - house.world.start)  # never back
         for token in house.world.people.tokens.values():
             token.active = now  # nobody could use it meanwhile
         self._house, house.journal = house, self.note

@@ -138,6 +138,8 @@ async def test_terms_are_ored_and_time_is_anded():
         late = {"start": "2025-03-09T10:16:00Z", "end": "2025-03-09T10:20:00+00:00"}
         assert await found(late) == [job2, edit]
         assert await found(late, {"subject_id": ada}) == [edit]
+        early = {"start": "2025-03-09T10:15:00Z", "end": "2025-03-09T10:15:45Z"}
+        assert await found(early) == [job1, login]
         assert (await sim.get(query(late) + "&service_id=classifier"))["commits"] == [edit]
 
 

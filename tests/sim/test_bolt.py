@@ -35,6 +35,15 @@ async def test_a_plan_driven_from_elsewhere():
         assert told == ["running", "success"]
 
 
+async def test_a_driven_plan_can_fail():
+    async with playing("empty") as sim:
+        await sim.post("command/plan_start", {"plan_name": "mine::all"})
+        error = {"kind": "bolt/run-failure", "msg": "no"}
+        await sim.post("command/plan_finish", {"plan_job": "1", "status": "failure", "result": error}, at=2.0)
+        (event,) = (await sim.get("plan_jobs/1/events"))["items"]
+        assert (event["type"], event["details"]) == ("plan_failed", {"plan-id": "1", "result": error})
+
+
 async def test_a_driven_plan_can_be_stopped():
     async with playing("empty") as sim:
         await sim.post("command/plan_start", {"plan_name": "mine::all"})

@@ -122,6 +122,7 @@ REFUSALS = [
     post("command/deploy", {"environment": "", "enforce_environment": False}, 400, "empty-environment"),
     task(400, "empty-target", scope={"nodes": []}),
     task(400, "empty-target", scope={"query": 'nodes { certname = "none.example.com" }'}),
+    task(400, "empty-target", scope={"query": 'nodes { certname = "web01" }'}),
     task(400, "empty-target", scope={"query": ["=", "certname", "none.example.com"]}),
     post("command/deploy", {**DEPLOY, "scope": {"nodes": []}}, 400, "empty-target"),
     post(

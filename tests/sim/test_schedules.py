@@ -112,7 +112,8 @@ async def test_a_run_whose_owner_is_revoked_or_lost_the_right_is_refused():
         sim.http.headers["X-Authentication"] = TOKEN
         await sim.post("/sim/users", {"login": "planner", "permissions": []}, ok=200)
         await sim.get("jobs", at=61.0)
-        await sim.post("/sim/users", {"login": "planner", "revoked": True}, ok=200)
+        back = {"login": "planner", "permissions": ["tasks:run:facts"], "revoked": True}
+        await sim.post("/sim/users", back, ok=200)
         await sim.get("jobs", at=121.0)
         for name in (33, 34):
             error = (await sim.get(f"{NEW}/{name}"))["last_run"]["job"]["submission_error"]

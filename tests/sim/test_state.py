@@ -134,6 +134,18 @@ async def test_time_goes_on_while_nobody_is_there(tmp_path, monkeypatch):
         assert runs["time"] == "2025-03-09T06:00:46Z"
 
 
+async def test_nobody_is_idle_while_there_is_no_server(tmp_path, monkeypatch):
+    clock, path = Clock(), tmp_path / "world.state"
+    async with living(path, clock, monkeypatch, scenario="quiet") as http:
+        await asked(http, "POST", "/sim/users", 200, json={"login": "ops", "idle_minutes": 10})
+        token = (await asked(http, "POST", "/rbac-api/v1/auth/token", 200, json=LOGIN))["token"]
+    clock.now = 900.0
+    async with living(path, clock, monkeypatch) as http:
+        await asked(http, "GET", "jobs", 200, headers={"X-Authentication": token})
+        clock.now = 1600.0
+        await asked(http, "GET", "jobs", 401, headers={"X-Authentication": token})
+
+
 async def test_time_never_goes_back(tmp_path, monkeypatch):
     clock, path = Clock(), tmp_path / "world.state"
     async with living(path, clock, monkeypatch, scenario="quiet") as http:
