@@ -84,8 +84,10 @@ def about_job(world: World, job: Job, at: float, state: str) -> None:
     objects += [("node", name, name) for name in job.nodes]
     type_ = "plan_task" if job.plan is not None else "run_task" if task is not None else "puppet_agent"
 
+    number, nodes = job.id, tuple(job.nodes)  # not the job itself: it may be pruned long before its commit
+
     def events() -> Events:
-        return [_of_node(job, type_, task, node) | told for node in job.nodes]
+        return [_of_node(number, type_, task, node) | told for node in nodes]
 
     told: dict[str, Any] = {}
     if world.knobs.at_least("2021.7.1"):
@@ -96,11 +98,11 @@ def about_job(world: World, job: Job, at: float, state: str) -> None:
     write(world, Commit(at, CONSOLE, job.owner, tuple(objects), events), type_)
 
 
-def _of_node(job: Job, type_: str, task: Any, node: str) -> dict[str, Any]:
+def _of_node(job: int, type_: str, task: Any, node: str) -> dict[str, Any]:
     what = f'"{task}" task on "{node}" over "pcp"' if task is not None else f'puppet run on "{node}"'
     word = f"request_{task}_on_node" if task is not None else "request_puppet_run_on_node"
     return {
-        "message": f'Request {what} via orchestrator job "{job.id}"',
+        "message": f'Request {what} via orchestrator job "{job}"',
         "type": type_,
         "what": "node",
         "description": word,

@@ -60,6 +60,7 @@ class Rbac:
     def __init__(self, seed: int) -> None:
         self.users = staff()
         self.tokens: dict[str, Token] = {}
+        self.changes = 0  # of what is shown of users, so that what was rendered before is known to be old
         self._seed = seed
 
     def owner(self, who: int | str) -> dict[str, Any]:
@@ -82,6 +83,11 @@ class Rbac:
         user.failures = 0
         return user
 
+    def entered(self, user: User, stamp: str) -> None:
+        """Remember a login, with its time as PE prints it."""
+        user.about["last_login"] = stamp
+        self.changes += 1
+
     def issue(self, user: User, lifetime_s: float, now: float, text: str = "", **more: Any) -> Token:
         """Return a new token of this user; `more` are fields of Token."""
         number = len(self.tokens) + 1
@@ -93,12 +99,14 @@ class Rbac:
     def revoke(self, user: User) -> None:
         """Revoke an account and its tokens; these stay revoked when it is reinstated."""
         user.about["is_revoked"] = True
+        self.changes += 1
         for token in self.tokens.values():
             token.revoked = token.revoked or token.user is user
 
     def reinstate(self, user: User) -> None:
         """Let a revoked account log in again."""
         user.about["is_revoked"], user.failures = False, 0
+        self.changes += 1
 
     def known(self, text: str) -> Token | None:
         """Return the token with this text, whatever its state."""

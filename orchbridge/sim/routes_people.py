@@ -47,6 +47,7 @@ def user(ask: Ask) -> Answer:
     found = people.users.setdefault(body["login"], made(body["login"]))
     if "permissions" in body or "roles" in body:
         found.allow(body.get("permissions", ()), body.get("roles", ()))
+    people.changes += 1
     found.password = body.get("password", found.password)
     found.ambiguous = body.get("ambiguous", found.ambiguous)
     found.idle_minutes = body.get("idle_minutes", found.idle_minutes)

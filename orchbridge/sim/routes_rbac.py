@@ -61,7 +61,7 @@ def login(ask: Ask) -> Answer:
         about_user(ask.world, known, "revoke", f"User {name} was revoked: too many failures", ask.now, ip=ask.ip)
     if isinstance(user, str):
         return refused(user)
-    user.about["last_login"] = ask.world.course.text_ms(ask.now)
+    people.entered(user, ask.world.course.text_ms(ask.now))
     about_user(ask.world, user, "login", f"User {name} logged in", ask.now, ip=ask.ip)
     return _issued(ask, user)
 

@@ -44,7 +44,7 @@ def job_in_list(ask: Ask, row: Job) -> bytes:
     """Return a job's JSON for the list; that of a finished job is made once."""
     if row.finished is None or ask.knobs.owner == "changing":
         return msgspec.json.encode(job(ask, row, whole=False))
-    key = (ask.base, ask.knobs)
+    key = (ask.base, ask.knobs, ask.world.people.changes)
     if row.cached is None or row.cached[0] != key:
         row.cached = key, msgspec.json.encode(job(ask, row, whole=False))
     return row.cached[1]

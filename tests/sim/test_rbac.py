@@ -188,8 +188,14 @@ async def test_a_login_is_remembered_as_the_owners_last_one():
         token = await entered(sim)
         body = {"task": "facts", "params": {}, "scope": {"nodes": ["web01.example.com"]}}
         await sim.raw("POST", "command/task", json=body, headers={"X-Authentication": token})
-        assert (await sim.get("jobs/1"))["owner"]["last_login"] == "2025-03-09T10:16:10.000Z"
-        assert (await about(sim, token))["last_login"] == "2025-03-09T10:16:10.000Z"
+        for at in (30.0, 60.0):
+            (job,) = (await sim.get("jobs", at=at))["items"]
+            assert job["owner"]["last_login"] == "2025-03-09T10:16:10.000Z"
+        await entered(sim)
+        (job,) = (await sim.get("jobs"))["items"]
+        assert job["owner"] == (await sim.get("jobs/1"))["owner"]
+        assert job["owner"]["last_login"] == "2025-03-09T10:16:40.000Z"  # of a job that ended before
+        assert (await about(sim, token))["last_login"] == "2025-03-09T10:16:40.000Z"
 
 
 def test_the_same_seed_gives_the_same_tokens_and_another_other_ones():
