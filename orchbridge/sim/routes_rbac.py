@@ -9,7 +9,7 @@ from orchbridge.sim.activity import about_user
 from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, invalid, not_found, reply, typed
 from orchbridge.sim.knobs import AUTH_TEXTS, RBAC_STATUS
 from orchbridge.sim.people import EVERYTHING, User
-from orchbridge.sim.rbac import DEFAULT_LIFETIME_S, LABEL_MAX, Token, seconds_of
+from orchbridge.sim.rbac import DEFAULT_LIFETIME_S, LABEL_MAX, NO_KEEPALIVE, Token, seconds_of
 
 DAY_S = 86_400.0
 ASKED: Mapping[str, type] = dict.fromkeys(("login", "password", "lifetime", "label", "description", "client"), str)
@@ -27,7 +27,8 @@ def routes(bearer: Callable[[str], User | str]) -> tuple[Route, ...]:
         given = ask.body.get("token") if isinstance(ask.body, dict) else None
         if not isinstance(given, str):
             return invalid("The token is missing")
-        found = bearer(given) if fault == "none" else fault
+        quiet = "" if ask.body.get("update_last_activity?", True) or given.endswith(NO_KEEPALIVE) else NO_KEEPALIVE
+        found = bearer(given + quiet) if fault == "none" else fault
         if isinstance(found, str):
             return refused("invalid" if found == "unauthenticated" else found)
         return reply(_about(ask, found, ask.world.people.known(given)))
@@ -48,6 +49,9 @@ def malformed(msg: str, kind: str = "malformed-request", **details: Any) -> Prob
 
 def login(ask: Ask) -> Answer:
     """POST /rbac-api/v1/auth/token: ten wrong passwords in a row revoke the account."""
+    fault = ask.knobs.dose("auth_fault").form
+    if fault.startswith("server-error"):
+        return refused(fault)
     wrong = _misshapen(ask, "login", "password")
     if wrong is not None:
         return wrong

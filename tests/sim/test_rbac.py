@@ -149,6 +149,23 @@ async def test_idle_tokens_time_out_unless_they_are_used_or_kept_quiet():
         assert (await about(sim, busy))["timeout"] == 10
 
 
+async def test_asking_about_a_token_keeps_it_alive_only_where_it_shall():
+    async with playing("quiet", token=TOKEN) as sim:
+        await sim.post("/sim/users", {"login": "ops", "idle_minutes": 10}, ok=200)
+        kept, left = await entered(sim), await entered(sim)
+        for sim.now in (400.0, 800.0):
+            await sim.post(ABOUT, {"token": kept}, ok=200)
+            await about(sim, left, ok=200 if sim.now == 400.0 else 403)
+
+
+async def test_nobody_can_log_in_while_rbac_is_down():
+    async with playing("quiet", token=TOKEN, auth_fault="server-error-503") as sim:
+        for _ in range(12):
+            assert (await sim.post(LOGIN, {**OPS, "password": "x"}, ok=500))["kind"] == "puppetlabs.rbac/server-error"
+        await sim.turn(auth_fault="none")
+        await entered(sim)  # and nobody was locked out by that
+
+
 async def test_tokens_are_revoked_by_what_they_are_and_whose():
     async with playing("quiet", token=TOKEN) as sim:
         one, two, three = [await entered(sim, label=label) for label in ("a", "b", "c")]
