@@ -122,6 +122,10 @@ class Door:
         if dose is not None and dose.form in {"reset", "stall"}:
             await house.wire.cut(scope, receive)
             return
+        if dose is not None and dose.form == "lost":
+            await self._result(request, number)
+            await house.wire.cut(scope, receive)
+            return
         result = (_broken(dose) if dose is not None else None) or await self._result(request, number)
         start = _start_message(result, world)
         if dose is not None and dose.form == "truncated":

@@ -116,7 +116,7 @@ RULES: Mapping[str, Rule] = {
     "single_service": Rule(("wrapped", "bare")),
     "latency": Rule(("none", "seconds:"), ("p", "on")),
     "faults": Rule(
-        ("none", "reset", "stall:", "truncated", "502", "503", "500", "429", "html-200"),
+        ("none", "reset", "stall:", "lost", "truncated", "502", "503", "500", "429", "html-200"),
         ("p", "retry-after", "on"),
         many=True,
     ),
@@ -167,7 +167,8 @@ class Knobs:
     all_tasks                 JSON type of a task target's all_tasks
     single_service            the status of one service: under its name, or bare
     latency                   seconds before each answer
-    faults                    on the wire, per request; `on=jobs/{id}/events` limits them to one route
+    faults                    on the wire, per request; `on=jobs/{id}/events` limits them to one route; `lost` does what
+                              was asked and answers nothing
     """
 
     shape_version: str = "2025"

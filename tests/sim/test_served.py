@@ -52,6 +52,15 @@ async def test_connections_are_cut(tls, secure, fault, what):
             await api.get("/jobs")
 
 
+async def test_an_answer_is_lost_and_what_was_asked_is_done_all_the_same():
+    world = World("empty", knobs=Knobs(faults="lost,on=command"))
+    async with served(world, token=None) as address, client(address) as api:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await api.post("/command/deploy", json={"environment": "production", "userdata": {"nonce": "n1"}})
+        (job,) = (await api.get("/jobs")).json()["items"]
+        assert job["userdata"] == {"nonce": "n1"}
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_cut_hurts_only_its_own_connection(method):
     world = World("quiet", knobs=Knobs(faults="reset,on=inventory"))
