@@ -52,7 +52,7 @@ def plan_finish(ask: Ask) -> Answer:
     if isinstance(plan, Problem):
         return plan
     state = ask.body.get("status")
-    if state not in PLAN_ENDS:
+    if not isinstance(state, str) or state not in PLAN_ENDS:
         return invalid(f"status must be success or failure, not {state!r}")
     if plan.state not in PLAN_ENDS:
         ask.world.end_plan(plan, state, ask.body.get("result"), ask.now)

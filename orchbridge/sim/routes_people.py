@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from orchbridge.sim.answers import Answer, Ask, Route, invalid, reply, typed
@@ -42,7 +43,10 @@ def user(ask: Ask) -> Answer:
     problem = typed(ask.body, KINDS)
     if problem is not None or not ask.body.get("login") or ask.body.keys() - KINDS.keys():
         return problem or invalid(f"The body must be {{{', '.join(KINDS)}}}; only login is required")
-    body, people = ask.body, ask.world.people
+    body = {key: value for key, value in ask.body.items() if value is not None}
+    if not _all(body.get("permissions", ()), str) or not _all(body.get("roles", ()), int):
+        return invalid("The body must be {permissions: [<text>, ...], roles: [<number>, ...]}")
+    people = ask.world.people
     new = body["login"] not in people.users
     found = people.users.setdefault(body["login"], made(body["login"]))
     if "permissions" in body or "roles" in body:
@@ -58,18 +62,21 @@ def user(ask: Ask) -> Answer:
     return reply(_shape(found))
 
 
+def _all(values: Iterable[Any], kind: type) -> bool:
+    return all(isinstance(value, kind) for value in values)
+
+
 def token(ask: Ask) -> Answer:
     """POST /sim/tokens {"login", "token"?, "lifetime"?}: one of your choosing, for ten years unless told otherwise."""
     problem = typed(ask.body, {"login": str, "token": str, "lifetime": str, "label": str})
     if problem is not None:
         return problem
-    found = ask.world.people.users.get(ask.body.get("login", ""))
-    lifetime = seconds_of(ask.body["lifetime"]) if "lifetime" in ask.body else MAXIMUM_LIFETIME_S
+    body = {key: value for key, value in ask.body.items() if value is not None}
+    found = ask.world.people.users.get(body.get("login", ""))
+    lifetime = seconds_of(body["lifetime"]) if "lifetime" in body else MAXIMUM_LIFETIME_S
     if found is None or lifetime is None:
         return invalid('The body must be {"login": <known login>, "token": <text>, "lifetime": "1h"}')
-    made_ = ask.world.people.issue(
-        found, lifetime, ask.now, text=ask.body.get("token", ""), label=ask.body.get("label")
-    )
+    made_ = ask.world.people.issue(found, lifetime, ask.now, text=body.get("token", ""), label=body.get("label"))
     return reply({"token": made_.text, "login": found.login})
 
 
@@ -86,10 +93,10 @@ def activity(ask: Ask) -> Answer:
     """POST /sim/activity {"service", "subject", "type", "message", "object"?: {...}}: write a commit."""
     match ask.body:
         case {"service": str(service), "subject": str(login), "type": str(kind), "message": str(message)} as body:
-            subject = ask.world.people.users.get(login)
-            if subject is not None:
-                found = body.get("object") or {}
-                thing = (found.get("type", "node_groups"), found.get("id", "1"), found.get("name", "All Nodes"))
+            subject, found = ask.world.people.users.get(login), body.get("object") or {}
+            if subject is not None and isinstance(found, dict):
+                names = {"type": "node_groups", "id": "1", "name": "All Nodes"} | found
+                thing = (str(names["type"]), str(names["id"]), str(names["name"]))
                 ask.world.note(service, subject, thing, kind, message, ask.now)
                 return reply({"written": ask.world.activity.written})
     return invalid('The body must be {"service", "subject": <known login>, "type", "message"}')

@@ -103,6 +103,8 @@ def _issued(ask: Ask, user: User) -> Answer:
 def revoke(ask: Ask) -> Answer:
     """DELETE /rbac-api/v2/tokens: by token, label, login or user id; what is not found is told at the end."""
     given = ask.body if isinstance(ask.body, dict) else dict(ask.query)
+    if any(not isinstance(given[key], str | list) for key in given.keys() & set(REVOKED_BY)):
+        return malformed("What is to be revoked must be given as a list", "schema-violation")
     if not given.keys() & set(REVOKED_BY):
         return malformed(f"One of {', '.join(REVOKED_BY)} must be given")
     chosen, failures = _chosen(ask, given)

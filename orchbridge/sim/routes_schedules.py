@@ -79,6 +79,8 @@ def create(ask: Ask) -> Answer:
         return invalid(f"{', '.join(absent)} must be given")
     if body["type"] not in TYPES:
         return invalid(f"type must be one of {', '.join(TYPES)}")
+    if body["type"] == "deploy" and not body["input"].get("scope"):
+        return invalid("input must hold a scope")
     times = _times(ask, body["schedule"])
     if isinstance(times, Problem):
         return times
@@ -120,9 +122,12 @@ def change(ask: Ask) -> Answer:
         return problem
     if not found.enabled:
         return Problem(400, "disabled-scheduled-job", f"Scheduled job {found.id} is disabled")
-    changes = {key: value for key, value in ask.body.items() if key in KEYS and key not in {"type", "schedule"}}
-    if ask.body.get("schedule") is not None:
-        times = _times(ask, ask.body["schedule"])
+    given = {key: value for key, value in ask.body.items() if value is not None}
+    changes = {key: value for key, value in given.items() if key in KEYS and key not in {"type", "schedule"}}
+    if found.type == "deploy" and not changes.get("input", found.input).get("scope"):
+        return invalid("input must hold a scope")
+    if "schedule" in given:
+        times = _times(ask, given["schedule"])
         if isinstance(times, Problem):
             return times
         changes |= times
@@ -163,11 +168,9 @@ def _unfit(ask: Ask, schedule: Schedule) -> Problem | None:
         return problem
     if kind != "deploy" and not (put.get("name") and isinstance(put.get("parameters"), dict)):
         return invalid("input must hold name and parameters")
-    if kind != "plan" and not put.get("scope"):
-        return invalid("input must hold a scope")
     if "application" in (put.get("scope") or {}):
         return invalid("An application cannot be scheduled")
-    problem = environment_problem(ask.world, schedule.environment)
+    problem = environment_problem(ask.world, schedule.environment) if schedule.environment else None
     drafted = problem or schedules.ordered(ask.by, schedule)
     return drafted if isinstance(drafted, Problem) else None
 

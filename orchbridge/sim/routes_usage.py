@@ -24,7 +24,8 @@ def usage(ask: Ask) -> Answer:
             return day
     today = _date(ask, ask.now)
     end = min(days.get("end_date", today), today)
-    begin = days.get("start_date", end - timedelta(days=DAYS - 1))
+    earliest = date.fromordinal(max(1, end.toordinal() - DAYS + 1))
+    begin = days.get("start_date", earliest)
     if begin > days.get("end_date", begin):
         return invalid("end_date is before start_date")
     events = told == "include" and ask.knobs.at_least("2021.6")

@@ -188,6 +188,12 @@ async def test_the_older_commands_make_schedules_that_the_older_api_shows_and_de
         assert (await sim.raw("DELETE", "scheduled_jobs/33")).status_code == 404
 
 
+async def test_an_older_puppet_run_needs_no_scope():
+    async with playing("empty:nodes=3", shape_version="2019.8") as sim:
+        await sim.post("command/schedule_deploy", {"environment": "production", "scheduled_time": clock(60)})
+        assert (await sim.get("jobs/1", at=60.0))["node_count"] == 3
+
+
 async def test_where_it_only_seems_to_be_there_an_empty_list_proves_nothing():
     async with playing("empty", scheduled="old-empty") as sim:
         await made(sim, order())
