@@ -54,7 +54,7 @@ class Ask:
     query: Mapping[str, str]
     base: str
     user: User
-    body: Any = None
+    body: Any = field(default=None, repr=False)
     token: str = field(default="", repr=False)
     ip: str = ""
 

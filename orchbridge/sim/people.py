@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 
@@ -33,7 +33,7 @@ class User:
     login: str
     about: dict[str, Any]
     permissions: frozenset[str]
-    password: str = PASSWORD
+    password: str = field(default=PASSWORD, repr=False)
     ambiguous: bool = False
     failures: int = 0
     idle_minutes: int | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
@@ -23,7 +23,7 @@ class Token:
     """One token; times are world seconds. `number` is the id RBAC gives it."""
 
     number: int
-    text: str
+    text: str = field(repr=False)
     user: User
     created: float
     expires: float

@@ -38,7 +38,7 @@ class Schedule:
 
     id: int
     type: str
-    input: Mapping[str, Any]
+    input: Mapping[str, Any] = field(repr=False)
     environment: str
     owner: str
     start: float

@@ -215,6 +215,15 @@ async def test_a_login_is_remembered_as_the_owners_last_one():
         assert (await about(sim, token))["last_login"] == "2025-03-09T10:16:40.000Z"
 
 
+async def test_no_secret_is_in_a_repr():
+    async with playing("quiet", token=TOKEN) as sim:
+        token = await entered(sim)
+        await sim.post("/sim/users", {"login": "new", "password": "hush-hush"}, ok=200)
+        shown = repr((sim.world.people.tokens[token], sim.world.people.users))
+        assert token not in shown
+        assert "hush-hush" not in shown
+
+
 def test_the_same_seed_gives_the_same_tokens_and_another_other_ones():
     from orchbridge.sim.rbac import Rbac
 
