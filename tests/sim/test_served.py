@@ -131,3 +131,19 @@ async def test_the_callers_own_errors_pass_through():
     with pytest.raises(KeyError):
         async with served(World("quiet"), token=None):
             raise KeyError
+
+
+async def test_a_certificate_reads_but_makes_no_tokens(tls):
+    world = World("quiet", knobs=Knobs(auth_modes="cert-accepted"))
+    context = ssl.create_default_context(cafile=str(tls.ca))
+    context.load_cert_chain(tls.client_cert, tls.client_key)
+    async with (
+        served(world, token="secret-token", tls=tls) as address,
+        httpx.AsyncClient(base_url=address, verify=context, trust_env=False) as api,
+    ):
+        for path in ("/orchestrator/v1/jobs", "/activity-api/v2/events"):
+            assert (await api.get(path)).status_code == 200
+        refused = await api.post("/rbac-api/v1/tokens", json={})
+        assert (refused.status_code, refused.json()["kind"]) == (401, "puppetlabs.rbac/api-user-login")
+        renewed = await api.post("/rbac-api/v1/tokens", json={}, headers={"X-Authentication": "secret-token"})
+        assert renewed.status_code == 200

@@ -121,6 +121,33 @@ async def test_everything_is_as_it_was(tmp_path, monkeypatch):
         assert clock.now >= 3700.0
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_truth_played_again_is_the_truth_that_was(tmp_path, monkeypatch, seed):
+    clock, path, chance, first, again = Clock(), tmp_path / "world.state", Random(seed), [], []
+    knobs = {"id_gaps": "some,p=0.3", "event_visibility": "ids:4,p=0.3", "prune": "after:9"}
+    async with living(path, clock, monkeypatch, scenario="demo", facts=first, **knobs) as http:
+        while clock.now < 60.0:
+            clock.now += chance.choice((0.0, 0.01, 0.3, 1.7))
+            match chance.randrange(6):
+                case 0:
+                    await asked(http, "POST", "command/task", 202, json=TASK)
+                case 1:
+                    await asked(http, "POST", "command/deploy", 202, json={"environment": "production"})
+                case 2:
+                    await asked(
+                        http, "POST", "/sim/restore", 200, json={"to_job": http.state._house.world.job_ids.last - 1}
+                    )
+                case 3:
+                    await asked(
+                        http, "POST", "/sim/knobs", 200, json={"activity": chance.choice(("at-end", "at-start"))}
+                    )
+                case _:
+                    await asked(http, "GET", "jobs", 200)
+    async with living(path, clock, monkeypatch, facts=again):
+        assert again == first
+    assert sum(fact["fact"] == "restored" for fact in first) > 2
+
+
 async def test_time_goes_on_while_nobody_is_there(tmp_path, monkeypatch):
     clock, path = Clock(), tmp_path / "world.state"
     async with living(path, clock, monkeypatch, scenario="scheduled") as http:
