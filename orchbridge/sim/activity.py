@@ -28,9 +28,15 @@ class Commit:
     at: float
     service: str
     subject: Mapping[str, Any]
-    objects: tuple[Object, ...]
+    things: tuple[Object, ...]
     events: Callable[[], Events]
     ip: str = LOCAL
+    nodes: tuple[str, ...] = ()
+
+    @property
+    def objects(self) -> tuple[Object, ...]:
+        """All it is about, its nodes last."""
+        return (*self.things, *(("node", name, name) for name in self.nodes))
 
 
 @dataclass(slots=True)
@@ -51,7 +57,7 @@ def write(world: World, commit: Commit, kind: str) -> None:
     """Add a commit, and the fact of it; `kind` is the type of its events."""
     world.activity.commits.append(commit)
     world.activity.written += 1
-    first = commit.objects[0] if commit.objects else ("", "", "")
+    first = commit.things[0]
     world.course.fact(
         "activity",
         commit.at,
@@ -76,12 +82,11 @@ def about_user(
 def about_job(world: World, job: Job, at: float, state: str) -> None:
     """Write that a job was asked for, and its state now: one event for each of its nodes."""
     task, plan = job.options.get("task"), world.plans.get(job.plan or 0)
-    objects = [("job", str(job.id), str(job.id))]
+    things: list[Object] = [("job", str(job.id), str(job.id))]
     if task is not None:
-        objects.append(("task", str(task), str(task)))
+        things.append(("task", str(task), str(task)))
     if plan is not None:
-        objects.append(("plan", plan.name, plan.name))
-    objects += [("node", name, name) for name in job.nodes]
+        things.append(("plan", plan.name, plan.name))
     type_ = "plan_task" if job.plan is not None else "run_task" if task is not None else "puppet_agent"
 
     number, nodes = job.id, tuple(job.nodes)  # not the job itself: it may be pruned long before its commit
@@ -95,7 +100,7 @@ def about_job(world: World, job: Job, at: float, state: str) -> None:
         if state in JOB_ENDS - {"failed"}:
             told |= {"finish_timestamp": world.course.text(at), "duration": round(at - job.created, 3)}
 
-    write(world, Commit(at, CONSOLE, job.owner, tuple(objects), events), type_)
+    write(world, Commit(at, CONSOLE, job.owner, tuple(things), events, nodes=nodes), type_)
 
 
 def _of_node(job: int, type_: str, task: Any, node: str) -> dict[str, Any]:

@@ -152,6 +152,9 @@ def paperwork(world: World, every: tuple[float, float]) -> None:
     world.course.at(2.0, act)
 
 
+ACTIVITY_KEPT = 4  # times as long as jobs
+
+
 def retention(world: World, seconds: float) -> None:
     """Prune what is older than this, so that an endless world does not grow without end."""
 
@@ -160,6 +163,7 @@ def retention(world: World, seconds: float) -> None:
         plans = [plan.id for plan in world.plans.values() if plan.finished is not None and plan.created < at - seconds]
         if old or plans:
             world.forget("pruned", old, plans, at)
+        world.purge(sum(commit.at < at - ACTIVITY_KEPT * seconds for commit in world.activity.commits), at)
         world.course.at(at + seconds / 10, prune)
 
     world.course.at(seconds, prune)

@@ -118,6 +118,7 @@ def _scheduled(world: World, values: Values) -> None:
     load.estate(world, load.names(int(values["nodes"])))
     world.node_seconds = (values["shortest"], values["longest"])
     schedules.busy(world, max(1, int(values["every"])))
+    load.retention(world, values["keep"])
     world.course.at(60.0, lambda at: world.place("staging", False, at))
 
 
@@ -143,7 +144,7 @@ SCENARIOS: dict[str, Scenario] = {
     "scheduled": Scenario(
         "scheduled jobs every few seconds: tasks, plans, puppet runs; from 60 s on one of them cannot run any more",
         _scheduled,
-        {"every": 5, "nodes": 8, **_PACE},
+        {"every": 5, "nodes": 8, "keep": 7200, **_PACE},
     ),
     "storm": Scenario(
         "many jobs at once on hundreds of nodes, then silence",

@@ -186,7 +186,8 @@ class World:
     def purge(self, oldest: int, now: float) -> int:
         """Purge the activity log of its oldest commits."""
         gone = self.activity.purge(oldest)
-        self.course.fact("activity_purged", now, commits=gone)
+        if gone:
+            self.course.fact("activity_purged", now, commits=gone)
         return gone
 
     def place(self, environment: str, present: bool, now: float) -> None:

@@ -117,6 +117,16 @@ async def test_a_purge_moves_every_place():
         assert [fact["commits"] for fact in sim.facts if fact["fact"] == "activity_purged"] == [4]
 
 
+async def test_an_endless_world_does_not_keep_everything():
+    async with playing("demo:keep=60", at=200.0) as sim:
+        assert not [fact for fact in sim.facts if fact["fact"] == "activity_purged"]
+        oldest = (await sim.get(f"{V2}?order=asc&limit=1", at=400.0))["commits"][0]["timestamp"]
+        assert "2025-03-09T10:18:1" <= oldest <= "2025-03-09T10:18:40Z"  # 240 s ago, as far as a tenth of a minute goes
+        purged = sum(fact["commits"] for fact in sim.facts if fact["fact"] == "activity_purged")
+        written = sum(fact["fact"] == "activity" for fact in sim.facts)
+        assert (await sim.get(V2))["pagination"]["total"] == written - purged
+
+
 async def test_terms_are_ored_and_time_is_anded():
     async with playing("empty", token=TOKEN) as sim:
         await busy(sim)
