@@ -16,6 +16,7 @@ FALLS = 4  # a restore forgets at most so many jobs
 # name -> (what the table says, knobs)
 TURNED: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "resets": ("requests reset", {"faults": "reset,p=0.2"}),
+    "lost": ("requests done, answers lost", {"faults": "lost,p=0.2"}),
     "torn": ("answers torn", {"faults": "truncated,p=0.2"}),
     "stalls": ("requests stalled, then reset", {"faults": "stall:1.5,p=0.15"}),
     "5xx": ("500, 502 and 503, some with Retry-After", {"faults": "500,p=0.1+502,p=0.1+503,p=0.1,retry-after=1"}),

@@ -14,12 +14,15 @@ APART = {
     "unknown_query_params": "what the bridge asks is known to the newest server",
     "auth_modes": "how we are let in is the same throughout",
     "token_life": "told by another service",
-    "scheduled": "no stream reads it here",
+    **dict.fromkeys(("scheduled", "activity", "activity_totals"), "no stream reads it here"),
+    **dict.fromkeys(("required_params", "plan_finished_status", "puppetdb"), "for whoever sends commands"),
+    "all_tasks": "of task targets, which no stream reads",
 }
 FORMS_APART = {
     ("inventory", "malformed-timestamp"): "a stamp names a session: it is malformed always or never",
     ("broker_status", "running"): "what an inventory that is well tells",
     ("broker_status", "unknown"): "the same to the bridge as `error`",
+    ("single_service", "bare"): "the bridge takes both, and asks only where an inventory is empty",
     ("empty_total", "0"): "what the newest server does",
     ("timestamps_key", "both"): "the one that is read is there",
     ("id_host", "wrong-port"): "no link is followed, whatever it says",
