@@ -19,7 +19,12 @@ from orchbridge.core.errors import ConfigError, Denied
 from orchbridge.core.ports import Api
 from orchbridge.core.questions import Answer, InventoryOf, Item, Page, Question, Trouble
 from orchbridge.orchestrator.access import Access
+from orchbridge.orchestrator.api.commands import Commands
+from orchbridge.orchestrator.api.jobs import Jobs
+from orchbridge.orchestrator.api.plan_jobs import PlanJobs
 from orchbridge.orchestrator.budget import Budget
+from orchbridge.orchestrator.caller import Caller
+from orchbridge.orchestrator.denials import Denials
 from orchbridge.orchestrator.exchange import Asked, Exchange, unobserved
 from orchbridge.orchestrator.failures import Denial
 from orchbridge.orchestrator.lifetimes import Life, token_life
@@ -32,7 +37,6 @@ from orchbridge.orchestrator.tokens import Token
 RETRIES = 2
 PAUSE_S = (0.1, 0.5)
 NAMES_AT_ONCE = 1_000
-_EVERYTHING = ""
 
 
 class Client:
@@ -46,8 +50,12 @@ class Client:
         self._slots: Slots = asyncio.Semaphore(access.concurrency)
         # All shares together leave one place to the others, where there is more than one.
         self._spare = asyncio.Semaphore(max(1, access.concurrency - 1))
-        self._denied: dict[str, Denied] = {}
+        self._denials = Denials(self._token, self._pool)
         self._plainness: dict[str, int] = {}
+        caller = Caller(access, self._token, self._denials, self._slots, lambda: self._exchange)
+        self.jobs = Jobs(caller)
+        self.plan_jobs = PlanJobs(caller)
+        self.commands = Commands(caller)
 
     def __repr__(self) -> str:
         return f"Client({self._access.name!r}, {self._access.place!r})"
@@ -107,9 +115,7 @@ class Client:
         Looks at the token and certificate files (a few stat calls), and forgets the denials
         when one of them differs from what was loaded.
         """
-        if self._token.changed or self._pool.stale:
-            self._denied.clear()
-        return not self._denied
+        return self._denials.lifted()
 
     async def answer(self, question: Question) -> Answer:
         """Return the answer, Trouble included; raise Denied where only a person can help."""
@@ -137,20 +143,14 @@ class Client:
             except TimeoutError as error:
                 return transport_trouble(self._access, error)
         if isinstance(outcome, Denial):
-            raise self._deny(outcome, request.endpoint)
+            raise self._denials.add(outcome, request.endpoint)
         return outcome
 
     def _refuse_denied(self, endpoint: str) -> None:
         """Ask nothing while a person has not changed anything."""
-        if self._denied and not self.changed():
-            known = self._denied.get(_EVERYTHING) or self._denied.get(endpoint)
-            if known:
-                raise Denied(str(known), hint=known.hint, kind=known.kind)
-
-    def _deny(self, denial: Denial, endpoint: str) -> Denied:
-        denied = Denied(denial.message, hint=denial.hint, kind=denial.kind)
-        self._denied[_EVERYTHING if denial.everything else endpoint] = denied
-        return denied
+        known = self._denials.standing(endpoint)
+        if known:
+            raise Denied(str(known), hint=known.hint, kind=known.kind)
 
     async def _plain_enough(self, question: Question, request: Request, deadline: asyncio.Timeout) -> Answer | Denial:
         """Leave parameters out, one kind after the other, for a server that refuses what it does not know."""

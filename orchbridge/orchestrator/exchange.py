@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -26,7 +27,9 @@ from orchbridge.orchestrator.reach import transport_trouble
 from orchbridge.orchestrator.requests import Params, Request
 from orchbridge.orchestrator.tokens import Token
 
-_ERROR_BYTES_MAX = 64 * 1024
+ERROR_BYTES_MAX = 64 * 1024
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +79,51 @@ class Exchange:
         Raises httpx.TransportError or OSError where the connection broke before any answer;
         what breaks later is Trouble.
         """
+        answered = False
+
+        async def read(response: httpx.Response, body: Body) -> Answer | Denial:
+            nonlocal answered
+            answered = True
+            return self._without_token(await self._read(question, response, body, deadline))
+
+        try:
+            return await self.send(request, params, deadline, read)
+        except (httpx.TransportError, OSError) as error:
+            if answered:
+                return transport_trouble(self._access, error)
+            raise
+
+    async def send(
+        self,
+        request: Request,
+        params: Params,
+        deadline: asyncio.Timeout,
+        read: Callable[[httpx.Response, Body], Awaitable[T]],
+        *,
+        signed: bool = True,
+        fresh: bool = False,
+    ) -> T:
+        """Send the request once, let `read` have its answer, and describe both to the observer.
+
+        `signed` is with our token, `fresh` on a connection of its own. Raises httpx.TransportError
+        or OSError where the connection broke.
+        """
         await self.budget.take()
         started, code, count = time.monotonic(), "", 0
         try:
-            async with self._pool.use() as line, aclosing(await self._sent(line, request, params)) as response:
+            async with (
+                self._pool.use(fresh=fresh) as line,
+                aclosing(await self._sent(line, request, params, signed=signed)) as response,
+            ):
                 code = str(response.status_code)
                 self.certificate.seen(response)
                 body = Body(response, self._access.body_bytes_max)
                 try:
-                    return self._without_token(await self._read(question, response, body, deadline))
+                    return await read(response, body)
                 finally:
                     count = body.count
         except (httpx.TransportError, OSError) as error:
-            trouble = transport_trouble(self._access, error)
-            if code:
-                return trouble
-            code = trouble.kind
+            code = code or transport_trouble(self._access, error).kind
             raise
         finally:
             if not code and deadline.expired():
@@ -100,7 +132,9 @@ class Exchange:
                 seconds = time.monotonic() - started
                 self._observe(Asked(self._access.name, request.endpoint, code, seconds, count))
 
-    async def _sent(self, line: httpx.AsyncHTTPTransport, request: Request, params: Params) -> httpx.Response:
+    async def _sent(
+        self, line: httpx.AsyncHTTPTransport, request: Request, params: Params, *, signed: bool
+    ) -> httpx.Response:
         """Send without the layers of httpx for cookies, redirects and defaults: they cost more than the sending."""
         self._base = self._base or base_url(self._access)
         url = f"{self._base}{request.path}"
@@ -111,7 +145,8 @@ class Exchange:
         )
         if request.body is not None:
             built.headers["Content-Type"] = "application/json"
-        self._token.sign(built.headers)
+        if signed:
+            self._token.sign(built.headers)
         return await line.handle_async_request(built)
 
     async def _read(
@@ -123,7 +158,7 @@ class Exchange:
         async with aclosing(body.chunks()) as pieces:
             async for piece in pieces:
                 said += piece
-                if len(said) > _ERROR_BYTES_MAX:
+                if len(said) > ERROR_BYTES_MAX:
                     break
         if isinstance(question, BrokerStatus) and response.status_code == 503:
             state = wire.read(question, said)  # a service that is not well says so with this status

@@ -30,7 +30,7 @@ PERMISSION = "Job orchestrator: Start, stop and view jobs (orchestrator:view:*)"
 RETRY_AFTER_MIN_S, RETRY_AFTER_MAX_S = 1.0, 300.0
 
 _MISSING = {"unknown-job", "unknown-task", "unknown-plan", "unknown-environment", "mismatched-job-event-id"}
-_ABOUT_TOKEN = {
+ABOUT_TOKEN = {
     "token-expired",
     "token-timed-out",
     "token-revoked",
@@ -63,17 +63,17 @@ def failure(
         return Trouble(sort, said, status=status, retry_after_s=retry_after_s(headers))
 
     if 300 <= status < 400:
-        return Trouble("malformed", _redirect(status, headers), status=status)
+        return Trouble("malformed", redirect(status, headers), status=status)
     if word == "server-error" or status >= 500:
         return trouble("server")
     if isinstance(question, BrokerStatus) and status in {401, 403}:
         return trouble("forbidden")
-    if status == 401 or (status == 403 and word in _ABOUT_TOKEN):
-        return Denial(kind, f"{access.name}: {said}", _token_hint(word, access), everything=True)
+    if status == 401 or (status == 403 and word in ABOUT_TOKEN):
+        return Denial(kind, f"{access.name}: {said}", token_hint(word, access), everything=True)
     if status == 403:
         if isinstance(question, _ONE_ITEM):
             return trouble("forbidden")
-        return Denial(kind, f"{access.name}: {said}", _permission_hint(access), everything=False)
+        return Denial(kind, f"{access.name}: {said}", permission_hint(access), everything=False)
     match status:
         case 404:
             return trouble("missing" if word in _MISSING else "absent")
@@ -117,7 +117,8 @@ def http_date(text: str) -> datetime | None:
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
-def _redirect(status: int, headers: Mapping[str, str]) -> str:
+def redirect(status: int, headers: Mapping[str, str]) -> str:
+    """Say where a redirect points, and that it is not followed."""
     try:
         host = urlsplit(headers.get("location", "")).hostname or "the same host"
     except ValueError:
@@ -125,7 +126,8 @@ def _redirect(status: int, headers: Mapping[str, str]) -> str:
     return f"{status}: the server points to {one_line(host, 100)}; redirects are not followed, correct the url"
 
 
-def _token_hint(word: str, access: Access) -> str:
+def token_hint(word: str, access: Access) -> str:
+    """Say what helps where the token is refused; `word` is the error's kind without its prefix."""
     where = str(access.token_file) if access.token_file else "the source's `token` setting (then restart)"
     fresh = f"put a fresh token into {where}: puppet-access login --lifetime 1y"
     if not access.token_file and not access.token:
@@ -154,6 +156,7 @@ def _token_hint(word: str, access: Access) -> str:
             return fresh
 
 
-def _permission_hint(access: Access) -> str:
+def permission_hint(access: Access) -> str:
+    """Say what helps where the token's user may not read."""
     then = f"then touch {access.token_file}" if access.token_file else "then restart"
     return f"give a role of the token's user the permission {PERMISSION}, {then}"

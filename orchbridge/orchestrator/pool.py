@@ -23,10 +23,10 @@ class _Held:
         self._spoiled: list[httpx.AsyncHTTPTransport] = []
         self.users = 0
 
-    async def lend(self) -> httpx.AsyncHTTPTransport:
+    async def lend(self, *, fresh: bool) -> httpx.AsyncHTTPTransport:
         await self._clear()
         self.users += 1
-        return self._idle.pop() if self._idle else connection(self._access, self._context)
+        return self._idle.pop() if self._idle and not fresh else connection(self._access, self._context)
 
     def take_back(self, line: httpx.AsyncHTTPTransport, *, whole: bool) -> None:
         """Keep a connection for the next exchange, unless this one was not carried to its end.
@@ -78,14 +78,18 @@ class Pool:
             await held.close()
 
     @asynccontextmanager
-    async def use(self) -> AsyncGenerator[httpx.AsyncHTTPTransport, None]:
-        """Yield a connection for one exchange."""
+    async def use(self, *, fresh: bool = False) -> AsyncGenerator[httpx.AsyncHTTPTransport, None]:
+        """Yield a connection for one exchange.
+
+        A fresh one serves what may not be sent twice: an idle one may be dead without our knowing.
+        It is not kept, or each command would leave one more open.
+        """
         held = await self._current()
-        line = await held.lend()
+        line = await held.lend(fresh=fresh)
         whole = False
         try:
             yield line
-            whole = True
+            whole = not fresh
         finally:
             held.take_back(line, whole=whole)
             if held is not self._held and held.users == 0:

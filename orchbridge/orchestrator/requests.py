@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 from urllib.parse import quote
 
@@ -39,10 +39,10 @@ class Request:
     """
 
     endpoint: str
-    path: str
+    path: str = field(repr=False)
     params: tuple[Params, ...] = ({},)
     method: str = "GET"
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
 
 
 def to_request(question: Question) -> Request:
@@ -81,10 +81,13 @@ def to_request(question: Question) -> Request:
 
 
 def _get(endpoint: str, *parts: int | str, params: tuple[Params, ...] = ({},)) -> Request:
+    return Request(endpoint, ROOT + filled(endpoint, *parts), params)
+
+
+def filled(template: str, *parts: int | str) -> str:
     """Fill the template's places, in order; a part cannot leave its place in the path."""
     values = iter(parts)
-    filled = "/".join(_segment(next(values)) if place.startswith(":") else place for place in endpoint.split("/"))
-    return Request(endpoint, ROOT + filled, params)
+    return "/".join(_segment(next(values)) if place.startswith(":") else place for place in template.split("/"))
 
 
 def _segment(part: int | str) -> str:

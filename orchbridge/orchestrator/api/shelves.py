@@ -1,0 +1,148 @@
+"""Where what a command started can be seen again, should its answer be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from orchbridge.core.facts import Odd
+from orchbridge.orchestrator import errors, fields
+from orchbridge.orchestrator.api.drafts import Draft
+from orchbridge.orchestrator.caller import Caller
+from orchbridge.orchestrator.calls import Call, Reply, Value, read
+from orchbridge.orchestrator.models.common import Json
+from orchbridge.orchestrator.odd import understood
+
+NONCE = "orchbridge-nonce"
+PAGE = 100
+PAGES_MAX = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A list, newest first, that shows what was started.
+
+    keeps_userdata  newer versions show there what userdata a command carried
+    paged           it takes limit and offset
+    by_id           its order is known to be that of the ids, so that what is older need not be read
+    """
+
+    template: str
+    params: Mapping[str, Value]
+    keeps_userdata: bool = True
+    paged: bool = True
+    by_id: bool = True
+
+    def calls(self, limit: int, offset: int) -> tuple[Call, ...]:
+        """Return how one page is asked for, best first."""
+        if not self.paged:
+            return (read(self.template),)
+        place: Mapping[str, Value] = {"limit": limit, "offset": offset}
+        oldest = (read(self.template, params={"limit": limit}),) if offset == 0 else ()
+        return read(self.template, params={**place, **self.params}), read(self.template, params=place), *oldest
+
+
+JOBS = Shelf("/jobs", {"order": "desc", "order_by": "name"})
+PLAN_JOBS = Shelf("/plan_jobs", {"order": "desc", "order_by": "name", "results": "exclude"})
+SCHEDULES = Shelf("/scheduled_jobs/environment_jobs", {"order": "desc", "order_by": "name"}, by_id=False)
+OLD_SCHEDULES = Shelf("/scheduled_jobs", {"order": "desc", "order_by": "name"}, keeps_userdata=False, by_id=False)
+TASK_TARGETS = Shelf("/scopes/task_targets", {}, keeps_userdata=False, paged=False, by_id=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Footing:
+    """What a shelf showed before the command was sent: its highest id, and whether its things carry userdata.
+
+    `carries` None is that it is empty, so its things cannot be looked at.
+    """
+
+    highest: int
+    carries: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one look at the shelf found.
+
+    own         what carries the nonce
+    candidates  what was started since and may be it, newest first
+    whole       it reaches back to the footing: what it does not show is not there now
+    """
+
+    own: int | None = None
+    candidates: tuple[int, ...] = ()
+    whole: bool = False
+
+
+Seen: TypeAlias = tuple[list[Json], bool]
+
+
+async def footing(caller: Caller, shelf: Shelf) -> Footing | None:
+    """Return where the shelf stands; None where it cannot be seen, so that nothing can be found on it later."""
+    if shelf.by_id:
+        page = await _page(caller, shelf, 1, 0)
+        seen: Seen | errors.ApiError = page if isinstance(page, errors.ApiError) else (_items(page), True)
+    else:
+        seen = await _down_to(caller, shelf, 0)
+    if isinstance(seen, errors.ApiError):
+        if isinstance(seen, errors.Unavailable | errors.TokenRefused):
+            raise seen  # nothing was sent yet, and nothing should be
+        return None
+    items = seen[0]
+    ids = [number for item in items if (number := fields.own_id(item)) is not None]
+    carries = any("userdata" in item for item in items) if items else None
+    return Footing(max(ids, default=0), carries if shelf.keeps_userdata else False)
+
+
+async def look(caller: Caller, shelf: Shelf, since: Footing, draft: Draft, nonce: str) -> Sight:
+    """Look through everything newer than the footing once."""
+    seen = await _down_to(caller, shelf, since.highest)
+    if isinstance(seen, errors.ApiError):
+        return Sight()
+    items, whole = seen
+    candidates: set[int] = set()
+    for item in items:
+        number = fields.own_id(item)
+        if number is None or number <= since.highest:
+            continue
+        if nonce and fields.mapping(item.get("userdata")).get(NONCE) == nonce:
+            return Sight(own=number)
+        if not nonce and draft.may_be(item):
+            candidates.add(number)
+    return Sight(candidates=tuple(sorted(candidates, reverse=True)), whole=whole)
+
+
+async def _down_to(caller: Caller, shelf: Shelf, highest: int) -> Seen | errors.ApiError:
+    """Read the shelf from its newest thing down to this id, or to its end."""
+    items: list[Json] = []
+    for _ in range(PAGES_MAX):
+        page = await _page(caller, shelf, PAGE, len(items))
+        if isinstance(page, errors.ApiError):
+            return page
+        found = _items(page)
+        items.extend(found)
+        reached = shelf.by_id and any((fields.own_id(item) or 0) <= highest for item in found)
+        total = fields.count(fields.mapping(page.get("pagination")).get("total"))
+        if reached or not found or not shelf.paged or (total is not None and len(items) >= total):
+            return items, True
+        if "pagination" not in page:
+            break  # an old server, which has one page
+    return items, False
+
+
+async def _page(caller: Caller, shelf: Shelf, limit: int, offset: int) -> Json | errors.ApiError:
+    outcome: Reply | errors.ApiError | None = None
+    for call in shelf.calls(limit, offset):
+        outcome = await caller.outcome(call)
+        if not isinstance(outcome, errors.Invalid):
+            break
+    assert outcome is not None
+    if isinstance(outcome, errors.ApiError):
+        return outcome
+    told = understood(outcome.body)
+    return errors.Malformed("a list that cannot be read") if isinstance(told, Odd) else told
+
+
+def _items(page: Json) -> list[Json]:
+    return fields.listed(page.get("items"))

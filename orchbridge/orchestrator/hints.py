@@ -1,0 +1,82 @@
+"""What to do about each kind of refusal, in one sentence for the person who reads it (orchestrator API, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchbridge.orchestrator.access import Access
+from orchbridge.orchestrator.failures import permission_hint
+
+_BY_KIND: Mapping[str, str] = {
+    "unknown-job": "check the number: jobs and plan jobs are counted apart, and both are deleted after a while,"
+    " 30 days by default",
+    "unknown-task": "check its spelling (module::name) and the environment: a task exists where its module is deployed;"
+    " `orchbridge pe tasks` lists them",
+    "unknown-plan": "check its spelling (module::name) and the environment: a plan exists where its module is deployed",
+    "unknown-environment": "check its spelling; if it is new, deploy it first: puppet code deploy ENVIRONMENT --wait",
+    "unknown-task-target": "list the task targets there are; one that was deleted has to be made again",
+    "mismatched-job-event-id": "ask for this event under the plan job it belongs to",
+    "empty-target": "nothing matches the scope: check the certnames, the query or the node group, and that the nodes"
+    " are known to PuppetDB",
+    "empty-environment": "name an environment, or give a scope and set enforce_environment to false",
+    "unknown-target": "application targets are gone from newer servers: name nodes, a query or a node group",
+    "dependency-cycle": "the applications of this environment depend on each other in a circle: mend the Puppet code",
+    "puppetdb-error": "PuppetDB did not answer the orchestrator: look at its service, then try again",
+    "query-error": "check the PQL (or the parameters of the list), and that the token's user has the permission"
+    " Nodes: View node data from PuppetDB (nodes:view_data:*)",
+    "invalid-time": "the time has passed: give one in the future, with its zone, and compare the clocks of both"
+    " machines",
+    "disabled-scheduled-job": "disabling is for good: make a new scheduled job instead",
+    "plan-already-finished": "the plan job has ended; look at its result",
+    "malformed-request": "the server could not read the request; if its address is right, this is a fault of ours",
+    "schema-violation": "a value has the wrong form: compare the details with what the setting takes",
+    "non-unique-lookup-attr": "several directory users have this login: log in with a name that only one has",
+    "user-revoked": "the user is revoked: reinstate it in the console",
+    "api-user-login": "this account is made for certificates and cannot log in: use another one",
+    "remote-user-conflict": "a local user has the same login as this directory user: rename one of them",
+    "conflict": "something with this name exists already",
+    "server-error": "the console services are starting or away; try again in a minute",
+}
+_PERMISSIONS: Mapping[str, str] = {
+    "/command/deploy": "Puppet agent: Run Puppet on agent nodes (puppet_agent:run:*)",
+    "/command/task": "Tasks: Run tasks (tasks:run:*, or this task), and that its task target covers these nodes",
+    "/command/plan_run": "Plans: Run plans (plans:run:*, or this plan)",
+    "/command/environment_plan_run": "Plans: Run plans (plans:run:*, or this plan)",
+    "/command/schedule_deploy": "Puppet agent: Run Puppet on agent nodes (puppet_agent:run:*)",
+    "/command/schedule_task": "Tasks: Run tasks (tasks:run:*, or this task)",
+    "/command/schedule_plan": "Plans: Run plans (plans:run:*, or this plan)",
+    "/scheduled_jobs/:id": "Job orchestrator: Delete another user's scheduled jobs",
+    "/scheduled_jobs/environment_jobs/:id": "Job orchestrator: Delete another user's scheduled jobs",
+}
+_VALUES: Mapping[str, str] = {
+    "/command/task": "compare the parameters with the task's own: `orchbridge pe task NAME` shows their names and"
+    " types; one that is not declared there is refused",
+    "/command/plan_run": "compare the parameters with the plan's own: their names and types",
+    "/command/environment_plan_run": 'write each parameter as {"value": ...}, and compare them with the plan\'s own',
+    "/command/deploy": "noop and no_noop exclude each other, and the scope takes one of nodes, query and node_group",
+    "/command/stop": "a job is named by its number",
+    "/command/stop_plan": "a plan job is named by its number",
+    "/jobs": "a task filter and type=deploy exclude each other; older versions refuse filters they do not know",
+    "/usage": "give both days as YYYY-MM-DD, the end not before the start",
+}
+
+
+def hint_for(word: str, status: int, endpoint: str, access: Access) -> str:
+    """Return what to do about an error of this kind (without its prefix) from this endpoint."""
+    if word in {"not-permitted", "permission-denied"} or status == 403:
+        wanted = _PERMISSIONS.get(endpoint)
+        return f"give a role of the token's user the permission {wanted}" if wanted else permission_hint(access)
+    if word in _BY_KIND:
+        return _BY_KIND[word]
+    if status >= 500 and endpoint.startswith("/inventory"):
+        return (
+            "the PCP broker cannot be reached, so it is unknown which nodes are connected: look at"
+            " pe-orchestration-services, then try again"
+        )
+    if status >= 500:
+        return "the server failed: look at /var/log/puppetlabs/orchestration-services, then try again"
+    if status == 404:
+        return "this version of PE has no such route, or the url leads past the orchestrator"
+    if status == 429:
+        return "ask more slowly"
+    return _VALUES.get(endpoint, "check the values against what this version of PE takes")

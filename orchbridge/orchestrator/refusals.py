@@ -1,0 +1,120 @@
+"""Answers that are none, as the errors of the public client (orchestrator API, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from orchbridge.core.facts import Odd
+from orchbridge.core.questions import Trouble
+from orchbridge.orchestrator import errors, fields
+from orchbridge.orchestrator.access import Access
+from orchbridge.orchestrator.calls import Call
+from orchbridge.orchestrator.excerpt import excerpt, one_line
+from orchbridge.orchestrator.failures import ABOUT_TOKEN, Denial, redirect, retry_after_s, token_hint
+from orchbridge.orchestrator.hints import hint_for
+from orchbridge.orchestrator.odd import understood
+from orchbridge.orchestrator.reach import transport_trouble
+from orchbridge.orchestrator.tokens import Token
+
+LOGIN = "/rbac-api/v1/auth/token"
+
+
+def refusal(
+    call: Call, access: Access, token: Token, status: int, headers: Mapping[str, str], body: bytes
+) -> errors.ApiError:
+    """Return the error a status means. The error's kind decides, then the status."""
+    told = understood(body)
+    said: Mapping[str, Any] = {} if isinstance(told, Odd) else told
+    kind = token.hide(call.hidden.text(one_line(fields.text(said.get("kind")) or "", 100)))
+    word = kind.rpartition("/")[2]
+    words = fields.text(said.get("msg")) or fields.text(said.get("message"))
+    message = one_line(token.hide(call.hidden.text(words or _look(body))))
+    if 300 <= status < 400:
+        return errors.Malformed(
+            token.hide(redirect(status, headers)), status=status, hint="correct the url", call=str(call)
+        )
+    made = _class(call, word, status)
+    if made is errors.TokenRefused:
+        hint = token_hint(word, access)
+    elif made is errors.LoginRefused and word not in {"user-revoked", "api-user-login", "remote-user-conflict"}:
+        hint = "check name and password before you try again: after ten failures in a row the account is revoked"
+    else:
+        hint = hint_for(word, status, call.request.endpoint, access)
+    return made(
+        message,
+        hint=hint,
+        status=status,
+        kind=kind,
+        details=_hidden(call, token, fields.mapping(said.get("details"))),
+        call=str(call),
+        retry_after_s=retry_after_s(headers),
+    )
+
+
+def broken(call: Call, access: Access, error: BaseException, *, sent: bool) -> errors.Unreachable:
+    """Return the error of an exchange that broke off; `sent` is that the request may have arrived."""
+    trouble: Trouble = transport_trouble(access, error)
+    made = errors.TooSlow if trouble.kind == "timeout" else errors.Unreachable
+    hint = {
+        "tls": "give the CA certificate of this server as ca_file: copy /etc/puppetlabs/puppet/ssl/certs/ca.pem"
+        " of the primary",
+        "timeout": "the server is overloaded, or something on the way swallows packets: try again later",
+    }.get(trouble.kind, "check the url, the service pe-orchestration-services and the firewall in between")
+    found = made(trouble.explanation, hint=hint, call=str(call))
+    found.sent = sent and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    return found
+
+
+def denied(denial: Denial, call: Call) -> errors.TokenRefused:
+    """Return the error of a token that cannot be used, or is known to be refused."""
+    status = None if denial.kind == "token-file" else 401
+    return errors.TokenRefused(denial.message, hint=denial.hint, kind=denial.kind, status=status, call=str(call))
+
+
+def malformed(call: Call, why: str) -> errors.Malformed:
+    """Return the error of a 2xx answer that is not what was asked for."""
+    hint = "check that the url is that of the orchestrator itself, and no proxy answers in its place"
+    return errors.Malformed(why, hint=hint, call=str(call))
+
+
+def _class(call: Call, word: str, status: int) -> type[errors.ApiError]:
+    if word == "server-error":
+        return errors.ServerFault
+    if call.request.endpoint == LOGIN and status in {401, 403}:
+        return errors.LoginRefused
+    if status == 401 or word in ABOUT_TOKEN:
+        return errors.TokenRefused
+    if word in errors.KINDS:
+        return errors.KINDS[word]
+    if status >= 500:
+        return errors.BrokerDown if call.request.endpoint.startswith("/inventory") else errors.ServerFault
+    match status:
+        case 403:
+            return errors.NotPermitted
+        case 404:
+            return errors.NotFound if word else errors.Unsupported
+        case 408:
+            return errors.TooSlow
+        case 429:
+            return errors.Throttled
+        case 400 | 422:
+            return errors.Invalid
+        case _:
+            return errors.Rejected if status >= 400 else errors.Malformed
+
+
+def _look(body: bytes) -> str:
+    return f"no PE error came with it; {excerpt(body)}"
+
+
+def _hidden(call: Call, token: Token, details: dict[str, Any]) -> dict[str, Any]:
+    """Return the details without secrets: what was sent may come back in them."""
+    told = call.hidden.json(details)
+    return {
+        name: token.hide(value) if isinstance(value, str) else value
+        for name, value in told.items()
+        if name != "submitted"  # a schema violation repeats the whole body
+    }
