@@ -65,14 +65,14 @@ class Caller:
     async def outcome(self, call: Call) -> Reply | errors.ApiError:
         """Return the answer, or what came instead of it."""
         async with self._slots:
-            standing = self._denials.standing(call.request.endpoint) if call.signed else None
+            standing = self._denials.standing() if call.signed else None
             if standing:
                 return denied(Denial(standing.kind, str(standing), standing.hint, everything=True), call)
             try:
                 async with asyncio.timeout(self._access.total_s) as deadline:
                     return await self._authorised(call, deadline)
             except TimeoutError as error:
-                return broken(call, self._access, error, sent=True)
+                return broken(call, self._exchange().access, error, sent=True)
 
     async def _authorised(self, call: Call, deadline: asyncio.Timeout) -> Reply | errors.ApiError:
         """Send with the token; on a refusal read its file again, and send once more if it holds another.
@@ -112,13 +112,13 @@ class Caller:
         async def read(response: httpx.Response, body: Body) -> Reply | errors.ApiError:
             return await self._read(call, response, body)
 
-        request = call.request
+        request, exchange = call.request, self._exchange()
         try:
-            return await self._exchange().send(
+            return await exchange.send(
                 request, request.params[0], deadline, read, signed=call.signed, fresh=not call.again
             )
         except (httpx.TransportError, OSError) as error:
-            found = broken(call, self._access, error, sent=True)
+            found = broken(call, exchange.access, error, sent=True)
             # Why it broke is in the text; the error itself holds what was being written.
             found.lasting = not before_answer(error)
             return found

@@ -97,7 +97,7 @@ def stamp(moment: datetime) -> str:
 
 def _endpoint(root: str, template: str) -> str:
     """Return how an endpoint is named in metrics and errors."""
-    return template if root == ROOT else root + template
+    return template or "/" if root == ROOT else root + template
 
 
 def _written(params: Mapping[str, Value]) -> dict[str, str]:

@@ -19,15 +19,26 @@ from orchbridge.core.errors import ConfigError, Denied
 from orchbridge.core.ports import Api
 from orchbridge.core.questions import Answer, InventoryOf, Item, Page, Question, Trouble
 from orchbridge.orchestrator.access import Access
+from orchbridge.orchestrator.api.activity import ActivityLog
 from orchbridge.orchestrator.api.commands import Commands
+from orchbridge.orchestrator.api.inventory import Inventory
 from orchbridge.orchestrator.api.jobs import Jobs
+from orchbridge.orchestrator.api.library import Plans, Tasks
 from orchbridge.orchestrator.api.plan_jobs import PlanJobs
+from orchbridge.orchestrator.api.schedules import Schedules
+from orchbridge.orchestrator.api.scopes import Scopes
+from orchbridge.orchestrator.api.status import Status
+from orchbridge.orchestrator.api.tokens import Tokens
+from orchbridge.orchestrator.api.usage import Usage
 from orchbridge.orchestrator.budget import Budget
 from orchbridge.orchestrator.caller import Caller
+from orchbridge.orchestrator.calls import read
+from orchbridge.orchestrator.console import Console
 from orchbridge.orchestrator.denials import Denials
 from orchbridge.orchestrator.exchange import Asked, Exchange, unobserved
 from orchbridge.orchestrator.failures import Denial
 from orchbridge.orchestrator.lifetimes import Life, token_life
+from orchbridge.orchestrator.models import Root
 from orchbridge.orchestrator.pool import Pool
 from orchbridge.orchestrator.reach import before_answer, transport_trouble
 from orchbridge.orchestrator.requests import Params, Request, to_request
@@ -52,10 +63,15 @@ class Client:
         self._spare = asyncio.Semaphore(max(1, access.concurrency - 1))
         self._denials = Denials(self._token, self._pool)
         self._plainness: dict[str, int] = {}
-        caller = Caller(access, self._token, self._denials, self._slots, lambda: self._exchange)
-        self.jobs = Jobs(caller)
-        self.plan_jobs = PlanJobs(caller)
-        self.commands = Commands(caller)
+        self._console = Console(access, self._token, observe, self._exchange)
+        here = Caller(access, self._token, self._denials, self._slots, lambda: self._exchange)
+        there = Caller(access, self._token, self._denials, self._slots, self._console.exchange)
+        self._here = here
+        self.jobs, self.plan_jobs, self.commands = Jobs(here), PlanJobs(here), Commands(here)
+        self.tasks, self.plans, self.inventory = Tasks(here), Plans(here), Inventory(here)
+        self.schedules, self.usage, self.scopes = Schedules(here), Usage(here), Scopes(here)
+        self.status = Status(here)
+        self.tokens, self.activity = Tokens(there, self._token), ActivityLog(there)
 
     def __repr__(self) -> str:
         return f"Client({self._access.name!r}, {self._access.place!r})"
@@ -68,7 +84,12 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._console.close()
         await self._pool.close()
+
+    async def root(self) -> Root:
+        """Return the API's own index (orchestrator API, section 4). Raises ApiError, as all that follows does."""
+        return Root.read(await self._here.told(read("")))
 
     def share(self, fraction: float) -> Api:
         """Return this client, asking through at most so much of its concurrency (but at least one) and its budget.

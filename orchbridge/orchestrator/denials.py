@@ -28,8 +28,8 @@ class Denials:
             self._known.clear()
         return not self._known
 
-    def standing(self, endpoint: str) -> Denied | None:
-        """Return what forbids asking there."""
+    def standing(self, endpoint: str = _EVERYTHING) -> Denied | None:
+        """Return what forbids asking there; without an endpoint, what forbids asking at all."""
         if not self._known or self.lifted():
             return None
         return self._known.get(_EVERYTHING) or self._known.get(endpoint)

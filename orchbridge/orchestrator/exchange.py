@@ -55,7 +55,7 @@ class Exchange:
     """Sends requests to one source, within its budget."""
 
     def __init__(self, access: Access, token: Token, pool: Pool, observe: Callable[[Asked], None]) -> None:
-        self._access = access
+        self.access = access
         self._token = token
         self._pool = pool
         self._observe = observe
@@ -90,7 +90,7 @@ class Exchange:
             return await self.send(request, params, deadline, read)
         except (httpx.TransportError, OSError) as error:
             if answered:
-                return transport_trouble(self._access, error)
+                return transport_trouble(self.access, error)
             raise
 
     async def send(
@@ -117,26 +117,26 @@ class Exchange:
             ):
                 code = str(response.status_code)
                 self.certificate.seen(response)
-                body = Body(response, self._access.body_bytes_max)
+                body = Body(response, self.access.body_bytes_max)
                 try:
                     return await read(response, body)
                 finally:
                     count = body.count
         except (httpx.TransportError, OSError) as error:
-            code = code or transport_trouble(self._access, error).kind
+            code = code or transport_trouble(self.access, error).kind
             raise
         finally:
             if not code and deadline.expired():
                 code = "timeout"
             if code:
                 seconds = time.monotonic() - started
-                self._observe(Asked(self._access.name, request.endpoint, code, seconds, count))
+                self._observe(Asked(self.access.name, request.endpoint, code, seconds, count))
 
     async def _sent(
         self, line: httpx.AsyncHTTPTransport, request: Request, params: Params, *, signed: bool
     ) -> httpx.Response:
         """Send without the layers of httpx for cookies, redirects and defaults: they cost more than the sending."""
-        self._base = self._base or base_url(self._access)
+        self._base = self._base or base_url(self.access)
         url = f"{self._base}{request.path}"
         if params:
             url = f"{url}?{urlencode(params)}"
@@ -164,7 +164,7 @@ class Exchange:
             state = wire.read(question, said)  # a service that is not well says so with this status
             if isinstance(state, Health):
                 return state
-        return failure(question, self._access, response.status_code, response.headers, said)
+        return failure(question, self.access, response.status_code, response.headers, said)
 
     async def _facts(self, question: Question, body: Body, deadline: asyncio.Timeout) -> Answer:
         head: list[bytes] = []
@@ -173,7 +173,7 @@ class Exchange:
                 head.append(piece)
                 if body.count > AT_ONCE:
                     async with self._large:  # one at a time, so that memory stays bounded
-                        deadline.reschedule(asyncio.get_running_loop().time() + self._access.total_s)
+                        deadline.reschedule(asyncio.get_running_loop().time() + self.access.total_s)
                         return await read_large(question, head, pieces, body)
         return unread(body) or wire.read(question, b"".join(head))
 

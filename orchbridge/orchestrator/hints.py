@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from orchbridge.orchestrator.access import Access
 from orchbridge.orchestrator.failures import permission_hint
 
-_BY_KIND: Mapping[str, str] = {
+HINTS: Mapping[str, str] = {
     "unknown-job": "check the number: jobs and plan jobs are counted apart, and both are deleted after a while,"
     " 30 days by default",
     "unknown-task": "check its spelling (module::name) and the environment: a task exists where its module is deployed;"
@@ -66,8 +66,8 @@ def hint_for(word: str, status: int, endpoint: str, access: Access) -> str:
     if word in {"not-permitted", "permission-denied"} or status == 403:
         wanted = _PERMISSIONS.get(endpoint)
         return f"give a role of the token's user the permission {wanted}" if wanted else permission_hint(access)
-    if word in _BY_KIND:
-        return _BY_KIND[word]
+    if word in HINTS:
+        return HINTS[word]
     if status >= 500 and endpoint.startswith("/inventory"):
         return (
             "the PCP broker cannot be reached, so it is unknown which nodes are connected: look at"
@@ -75,6 +75,8 @@ def hint_for(word: str, status: int, endpoint: str, access: Access) -> str:
         )
     if status >= 500:
         return "the server failed: look at /var/log/puppetlabs/orchestration-services, then try again"
+    if status == 404 and endpoint.startswith("/status/"):
+        return "there is no service of this name; the list of services has them all"
     if status == 404:
         return "this version of PE has no such route, or the url leads past the orchestrator"
     if status == 429:

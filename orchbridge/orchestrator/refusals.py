@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,12 +15,14 @@ from orchbridge.orchestrator.access import Access
 from orchbridge.orchestrator.calls import Call
 from orchbridge.orchestrator.excerpt import excerpt, one_line
 from orchbridge.orchestrator.failures import ABOUT_TOKEN, Denial, redirect, retry_after_s, token_hint
-from orchbridge.orchestrator.hints import hint_for
+from orchbridge.orchestrator.hints import HINTS, hint_for
 from orchbridge.orchestrator.odd import understood
 from orchbridge.orchestrator.reach import transport_trouble
 from orchbridge.orchestrator.tokens import Token
 
 LOGIN = "/rbac-api/v1/auth/token"
+KNOWN = errors.KINDS.keys() | ABOUT_TOKEN | HINTS.keys()
+_KIND = re.compile(r"(puppetlabs\.\w+/)?[a-z-]+")
 
 
 def refusal(
@@ -28,8 +31,10 @@ def refusal(
     """Return the error a status means. The error's kind decides, then the status."""
     told = understood(body)
     said: Mapping[str, Any] = {} if isinstance(told, Odd) else told
-    kind = token.hide(call.hidden.text(one_line(fields.text(said.get("kind")) or "", 100)))
+    kind = one_line(fields.text(said.get("kind")) or "", 100)
     word = kind.rpartition("/")[2]
+    if word not in KNOWN or not _KIND.fullmatch(kind):
+        kind = token.hide(call.hidden.text(kind))  # anything may be in it; a known one is only a word
     words = fields.text(said.get("msg")) or fields.text(said.get("message"))
     message = one_line(token.hide(call.hidden.text(words or _look(body))))
     if 300 <= status < 400:
@@ -95,7 +100,8 @@ def _class(call: Call, word: str, status: int) -> type[errors.ApiError]:
         case 403:
             return errors.NotPermitted
         case 404:
-            return errors.NotFound if word else errors.Unsupported
+            named = word or call.request.endpoint.startswith("/status/")
+            return errors.NotFound if named else errors.Unsupported
         case 408:
             return errors.TooSlow
         case 429:

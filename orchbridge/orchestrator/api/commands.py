@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,9 @@ class Commands:
     What starts something is sent once. Where its answer is lost, what it started is looked for and
     returned with `recovered`; else NotStarted is raised where it may be sent again, and Uncertain
     where it may not. A time is an aware datetime (else ValueError), a timeout seconds.
+
+    `sensitive` names the parameters whose values no error may repeat, as `client.tasks` and
+    `client.plans` tell them; without it no error repeats any parameter's value.
     """
 
     def __init__(self, caller: Caller) -> None:
@@ -64,6 +67,7 @@ class Commands:
         noop: bool | None = None,
         timeout: int | None = None,  # noqa: ASYNC109 - the server's, for each node
         userdata: Mapping[str, Any] | None = None,
+        sensitive: Collection[str] | None = None,
     ) -> Ref:
         """Run a task; return the job. Needs tasks:run for it; since 2017.3.
 
@@ -75,7 +79,7 @@ class Commands:
         """
         draft = task_body(
             task, params, scope, environment=environment, targets=targets, description=description, noop=noop,
-            timeout=timeout, userdata=userdata,
+            timeout=timeout, userdata=userdata, sensitive=sensitive,
         )  # fmt: skip
         del params, targets, userdata  # a traceback may show what is still in a frame
         return await start(self._caller, draft, JOBS)
@@ -107,6 +111,7 @@ class Commands:
         description: str = "",
         timeout: int | None = None,  # noqa: ASYNC109 - the server's
         userdata: Mapping[str, Any] | None = None,
+        sensitive: Collection[str] | None = None,
     ) -> Ref:
         """Run a plan; return the plan job, whose id is no job's. Needs plans:run for it; since 2019.2.
 
@@ -114,7 +119,7 @@ class Commands:
         """
         draft = plan_body(
             "/command/plan_run", plan_name, params, environment=environment, description=description,
-            timeout=timeout, userdata=userdata,
+            timeout=timeout, userdata=userdata, sensitive=sensitive,
         )  # fmt: skip
         del params, userdata
         return await start(self._caller, draft, PLAN_JOBS)
@@ -128,6 +133,7 @@ class Commands:
         description: str = "",
         timeout: int | None = None,  # noqa: ASYNC109 - the server's
         userdata: Mapping[str, Any] | None = None,
+        sensitive: Collection[str] | None = None,
     ) -> Ref:
         """Run a plan whose parameters may be queries; return the plan job (2021.0).
 
@@ -135,7 +141,7 @@ class Commands:
         """
         draft = plan_body(
             "/command/environment_plan_run", plan_name, params, environment=environment, description=description,
-            timeout=timeout, userdata=userdata,
+            timeout=timeout, userdata=userdata, sensitive=sensitive,
         )  # fmt: skip
         del params, userdata
         return await start(self._caller, draft, PLAN_JOBS)
@@ -197,11 +203,12 @@ class Commands:
         description: str = "",
         noop: bool | None = None,
         userdata: Mapping[str, Any] | None = None,
+        sensitive: Collection[str] | None = None,
     ) -> Ref:
         """Run a task later; return the scheduled job (2018.1, gone since 2021.7). Raises PastTime and as `task`."""
         plain = task_body(
             task, params, scope, environment=environment, targets=targets, description=description, noop=noop,
-            timeout=None, userdata=userdata,
+            timeout=None, userdata=userdata, sensitive=sensitive,
         )  # fmt: skip
         del params, targets, userdata
         draft = scheduled(plain, "/command/schedule_task", scheduled_time, interval_s)
@@ -217,11 +224,13 @@ class Commands:
         environment: str = "production",
         description: str = "",
         userdata: Mapping[str, Any] | None = None,
+        sensitive: Collection[str] | None = None,
     ) -> Ref:
         """Run a plan later; return the scheduled job (2019.8, gone since 2021.7). Raises PastTime and as `plan_run`."""
         plain = plan_body(
-            "", plan_name, params, environment=environment, description=description, timeout=None, userdata=userdata
-        )
+            "", plan_name, params, environment=environment, description=description, timeout=None, userdata=userdata,
+            sensitive=sensitive,
+        )  # fmt: skip
         del params, userdata
         draft = scheduled(plain, "/command/schedule_plan", scheduled_time, interval_s)
         return await start(self._caller, draft, OLD_SCHEDULES)

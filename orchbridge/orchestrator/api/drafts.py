@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -65,6 +65,11 @@ class Draft:
         return True
 
 
+def secret(params: Mapping[str, Any], sensitive: Collection[str] | None) -> Mapping[str, Any]:
+    """Return the parameters that may not be shown: all of them where nobody says which."""
+    return params if sensitive is None else {name: value for name, value in params.items() if name in sensitive}
+
+
 def deploy_body(
     environment: str,
     scope: Scope | None,
@@ -96,8 +101,9 @@ def task_body(
     noop: bool | None,
     timeout: int | None,
     userdata: Mapping[str, Any] | None,
+    sensitive: Collection[str] | None,
 ) -> Draft:
-    """Return a task to be run. All parameter values are hidden: which ones are sensitive is not known here."""
+    """Return a task to be run."""
     body = {
         "task": task,
         "params": params,
@@ -106,7 +112,7 @@ def task_body(
         **given(targets=[target.to_json() for target in targets] or None),
         **given(description=description or None, noop=noop, timeout=timeout, userdata=userdata),
     }
-    hidden = Hidden(params, *(target.secrets() for target in targets))
+    hidden = Hidden(secret(params, sensitive), *(target.secrets() for target in targets))
     told = {"task": task, "environment": environment, "description": description}
     return Draft("/command/task", body, hidden, told)
 
@@ -120,6 +126,7 @@ def plan_body(
     description: str,
     timeout: int | None,
     userdata: Mapping[str, Any] | None,
+    sensitive: Collection[str] | None,
 ) -> Draft:
     """Return a plan to be run."""
     body = {
@@ -129,7 +136,7 @@ def plan_body(
         **given(description=description or None, timeout=timeout, userdata=userdata),
     }
     told = {"plan_name": plan_name, "environment": environment, "description": description}
-    return Draft(template, body, Hidden(params), told)
+    return Draft(template, body, Hidden(secret(params, sensitive)), told)
 
 
 def scheduled(draft: Draft, template: str, at: datetime, interval_s: int | None) -> Draft:

@@ -1,0 +1,191 @@
+"""A command whose answer is lost, over real sockets: exactly one job is started, and found, or the doubt is told."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from orchbridge.orchestrator import Access, Client, errors
+from orchbridge.orchestrator.api import starting
+from orchbridge.orchestrator.models import Scope
+from orchbridge.sim.knobs import Knobs
+from orchbridge.sim.serve import served
+from orchbridge.sim.world import World
+from tests.orchestrator.lossy import Lossy, losing
+
+TOKEN = "0simulated"
+QUICK = Access("pe", "", token=TOKEN, connect_s=1.0, read_s=0.3, write_s=1.0, total_s=5.0)
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let retries and looks come soon."""
+    monkeypatch.setattr("orchbridge.orchestrator.caller.PAUSE_S", (0.0, 0.01))
+    monkeypatch.setattr(starting, "LOOKS_S", (0.0, 0.05, 0.1))
+
+
+@asynccontextmanager
+async def cut_off(
+    how: str, more: dict[str, object] | None = None, **knobs: str
+) -> AsyncIterator[tuple[Client, World, Lossy]]:
+    world = World("quiet", knobs=Knobs(**knobs))
+    world.advance(0.0)
+    async with (
+        served(world, token=TOKEN) as url,
+        losing(url, how, **(more or {})) as lossy,
+        Client(replace(QUICK, url=lossy.url)) as client,
+    ):
+        yield client, world, lossy
+
+
+def nodes(world: World) -> Scope:
+    return Scope(nodes=sorted(world.agents)[:2])
+
+
+def commands(lossy: Lossy) -> int:
+    return sum("/command/" in line for line in lossy.heard)
+
+
+STARTS = {
+    "deploy": lambda client, scope: client.commands.deploy("production", scope, description="x"),
+    "task": lambda client, scope: client.commands.task("facts", {}, scope, userdata={"mine": 1}),
+    "plan": lambda client, _: client.commands.plan_run("rollout::web", {"batch": 2}),
+}
+DONE = ["reset", "stalls", "torn", "garbled", "502", "504", "refused 500"]
+
+
+@pytest.mark.parametrize("what", STARTS)
+@pytest.mark.parametrize("how", DONE)
+async def test_a_lost_answer_leaves_exactly_one_job_and_it_is_returned(what: str, how: str) -> None:
+    async with cut_off(how) as (client, world, lossy):
+        jobs, plans = set(world.jobs), set(world.plans)
+        started = await STARTS[what](client, nodes(world))
+        assert started.recovered
+        assert commands(lossy) == 1
+        if what == "plan":
+            assert set(world.plans) - plans == {started.id}
+        else:
+            assert set(world.jobs) - jobs == {started.id}
+            assert world.jobs[started.id].userdata.keys() >= {starting.NONCE}
+
+
+async def test_the_job_is_found_among_strangers_and_however_late_it_shows() -> None:
+    """Others start jobs at the same time, and rows become visible out of order."""
+    async with cut_off("reset", job_visibility="seconds:0.12") as (client, world, _):
+        before = max(world.jobs)
+        async with served(world, token=TOKEN) as direct, Client(replace(QUICK, url=direct)) as stranger:
+            for _ in range(3):
+                await stranger.commands.task("facts", {}, nodes(world))
+            started = await client.commands.deploy("production", nodes(world))
+        deploys = [job.id for job in world.jobs.values() if job.id > before and job.type == "deploy"]
+        assert deploys == [started.id]
+
+
+async def test_what_never_arrived_may_be_sent_again_and_then_there_is_one_job() -> None:
+    async with cut_off("never arrives", {"times": 1}) as (client, world, lossy):
+        before = set(world.jobs)
+        with pytest.raises(errors.NotStarted) as refused:
+            await client.commands.task("facts", {}, nodes(world))
+        assert "may be sent again" in refused.value.hint
+        assert set(world.jobs) == before
+        started = await client.commands.task("facts", {}, nodes(world))
+        assert set(world.jobs) - before == {started.id}
+        assert not started.recovered
+        assert commands(lossy) == 2
+
+
+async def test_a_request_that_may_still_be_under_way_is_never_called_not_started() -> None:
+    """After a timeout the server may carry it out later, however often we look."""
+    async with cut_off("stalls before") as (client, world, lossy):
+        with pytest.raises(errors.Uncertain) as refused:
+            await client.commands.task("facts", {}, nodes(world))
+        assert refused.value.nonce
+        assert refused.value.nonce in refused.value.hint
+        assert refused.value.candidates == ()
+        assert commands(lossy) == 1
+
+
+async def test_lists_that_cannot_be_read_prove_nothing() -> None:
+    async with cut_off("never arrives") as (client, world, lossy):
+        look, first = starting.look, []
+
+        async def unread(*arguments: object) -> object:
+            lossy.on, lossy.how, lossy.hit = "GET", "502", 0
+            first.append(1)
+            return await look(*arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(starting, "look", unread)
+            with pytest.raises(errors.Uncertain):
+                await client.commands.task("facts", {}, nodes(world))
+        assert len(first) == len(starting.LOOKS_S)
+
+
+@pytest.mark.parametrize("version", ["2017.3", "2019.8"])
+async def test_an_older_server_keeps_no_nonce_so_the_job_it_may_be_is_named(version: str) -> None:
+    async with cut_off("reset", shape_version=version) as (client, world, lossy):
+        before = set(world.jobs)
+        with pytest.raises(errors.Uncertain) as refused:
+            await client.commands.task("facts", {}, nodes(world), description="from the pipeline")
+        (started,) = set(world.jobs) - before
+        assert refused.value.candidates == (started,)
+        assert str(started) in str(refused.value)
+        assert "no proof" in str(refused.value)
+        assert str(started) in refused.value.hint
+        assert refused.value.nonce == ""
+        assert commands(lossy) == 1
+
+
+async def test_on_an_older_server_a_strangers_job_is_no_candidate() -> None:
+    async with cut_off("never arrives", {"times": 1}, shape_version="2019.8") as (client, world, _):
+        async with served(world, token=TOKEN) as direct, Client(replace(QUICK, url=direct)) as stranger:
+            look = starting.look
+
+            async def meanwhile(*arguments: object) -> object:
+                await stranger.commands.deploy("staging", nodes(world), description="theirs")
+                return await look(*arguments)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(starting, "look", meanwhile)
+                with pytest.raises(errors.NotStarted):
+                    await client.commands.deploy("production", nodes(world), description="ours")
+
+
+async def test_nothing_is_sent_while_nobody_could_look_for_it() -> None:
+    async with cut_off("502", {"on": "GET"}) as (client, world, lossy):
+        before = set(world.jobs)
+        with pytest.raises(errors.ServerFault):
+            await client.commands.task("facts", {}, nodes(world))
+        assert set(world.jobs) == before
+        assert commands(lossy) == 0
+
+
+async def test_a_server_nobody_listens_at_was_sent_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+    async with Client(replace(QUICK, url=f"http://127.0.0.1:{port}")) as client:
+        with pytest.raises(errors.Unreachable) as refused:
+            await client.commands.stop(1)
+    assert not refused.value.sent
+
+
+@pytest.mark.parametrize("how", ["reset", "never arrives"])
+async def test_stopping_is_repeated(how: str) -> None:
+    async with cut_off(how, {"times": 2}) as (client, world, lossy):
+        job = next(iter(world.jobs))
+        assert (await client.commands.stop(job)).id == job
+        assert commands(lossy) == 3
+
+
+async def test_an_idle_connection_that_died_costs_a_command_nothing() -> None:
+    """A command goes out on a connection of its own, so the keep-alive race cannot make it uncertain."""
+    async with cut_off("") as (client, world, lossy):
+        await client.jobs.get(1)
+        lossy.on, lossy.how, lossy.times = "GET", "reset", 0
+        started = await client.commands.task("facts", {}, nodes(world))
+        assert not started.recovered
+        assert len(client._pool._held._idle) == 1  # and leaves none behind
