@@ -58,9 +58,11 @@ class Caller:
     def object(self, call: Call, reply: Reply) -> dict[str, Any]:
         """Return the JSON object of an answer; raise Malformed where it is none."""
         told = understood(reply.body)
-        if isinstance(told, Odd):
-            raise malformed(call, f"the answer is not what was asked for: {told.reason.partition(':')[0]}")
-        return told
+        if not isinstance(told, Odd):
+            return told
+        reason = told.reason.partition(":")[0]
+        del told  # a traceback may show what is still in a frame
+        raise malformed(call, f"the answer is not what was asked for: {reason}")
 
     async def outcome(self, call: Call) -> Reply | errors.ApiError:
         """Return the answer, or what came instead of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -29,19 +29,20 @@ class Hidden:
         known = self._pattern.sub(REDACTED, text) if self._pattern else text
         return redact_text(known, Rules())[0]
 
-    def json(self, value: Any) -> Any:
-        """Return a decoded value without these values, keys included."""
-        match value:
-            case str():
-                return self.text(value)
-            case dict():
-                return {self.text(str(key)): self.json(item) for key, item in value.items()}
-            case list():
-                return [self.json(item) for item in value]
-            case bool() | None:
-                return value
-            case _:
-                return REDACTED if self._pattern and self._pattern.fullmatch(str(value)) else value
+
+def cleaned(value: Any, clean: Callable[[str], str]) -> Any:
+    """Return a decoded value with every text and number in it cleaned, keys included."""
+    match value:
+        case str():
+            return clean(value)
+        case dict():
+            return {clean(str(key)): cleaned(item, clean) for key, item in value.items()}
+        case list():
+            return [cleaned(item, clean) for item in value]
+        case bool() | None:
+            return value
+        case _:
+            return value if clean(str(value)) == str(value) else REDACTED
 
 
 def _texts(value: Any) -> Iterator[str]:

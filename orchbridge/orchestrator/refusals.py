@@ -15,6 +15,7 @@ from orchbridge.orchestrator.access import Access
 from orchbridge.orchestrator.calls import Call
 from orchbridge.orchestrator.excerpt import excerpt, one_line
 from orchbridge.orchestrator.failures import ABOUT_TOKEN, Denial, redirect, retry_after_s, token_hint
+from orchbridge.orchestrator.hidden import cleaned
 from orchbridge.orchestrator.hints import HINTS, hint_for
 from orchbridge.orchestrator.odd import understood
 from orchbridge.orchestrator.reach import transport_trouble
@@ -22,6 +23,7 @@ from orchbridge.orchestrator.tokens import Token
 
 LOGIN = "/rbac-api/v1/auth/token"
 KNOWN = errors.KINDS.keys() | ABOUT_TOKEN | HINTS.keys()
+_REPEATED = {"submitted"}  # a schema violation repeats the whole body
 _KIND = re.compile(r"(puppetlabs\.\w+/)?[a-z-]+")
 
 
@@ -29,18 +31,23 @@ def refusal(
     call: Call, access: Access, token: Token, status: int, headers: Mapping[str, str], body: bytes
 ) -> errors.ApiError:
     """Return the error a status means. The error's kind decides, then the status."""
+
+    def clean(text: str) -> str:
+        return token.hide(call.hidden.text(text))
+
     told = understood(body)
     said: Mapping[str, Any] = {} if isinstance(told, Odd) else told
     kind = one_line(fields.text(said.get("kind")) or "", 100)
     word = kind.rpartition("/")[2]
     if word not in KNOWN or not _KIND.fullmatch(kind):
-        kind = token.hide(call.hidden.text(kind))  # anything may be in it; a known one is only a word
+        kind = clean(kind)  # anything may be in it; a known one is only a word
     words = fields.text(said.get("msg")) or fields.text(said.get("message"))
-    message = one_line(token.hide(call.hidden.text(words or _look(body))))
+    message = one_line(clean(words or _look(body)))
     if 300 <= status < 400:
         return errors.Malformed(
             token.hide(redirect(status, headers)), status=status, hint="correct the url", call=str(call)
         )
+    details = fields.mapping(said.get("details"))
     made = _class(call, word, status)
     if made is errors.TokenRefused:
         hint = token_hint(word, access)
@@ -53,7 +60,7 @@ def refusal(
         hint=hint,
         status=status,
         kind=kind,
-        details=_hidden(call, token, fields.mapping(said.get("details"))),
+        details=cleaned({name: value for name, value in details.items() if name not in _REPEATED}, clean),
         call=str(call),
         retry_after_s=retry_after_s(headers),
     )
@@ -114,13 +121,3 @@ def _class(call: Call, word: str, status: int) -> type[errors.ApiError]:
 
 def _look(body: bytes) -> str:
     return f"no PE error came with it; {excerpt(body)}"
-
-
-def _hidden(call: Call, token: Token, details: dict[str, Any]) -> dict[str, Any]:
-    """Return the details without secrets: what was sent may come back in them."""
-    told = call.hidden.json(details)
-    return {
-        name: token.hide(value) if isinstance(value, str) else value
-        for name, value in told.items()
-        if name != "submitted"  # a schema violation repeats the whole body
-    }

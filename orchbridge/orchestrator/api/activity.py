@@ -93,10 +93,11 @@ class ActivityLog:
         """Advance by what was received; a short page ends nothing before the total does."""
         while True:
             told = await self._caller.told(page(offset))
-            commits = fields.listed(told.get("commits"))
-            for commit in commits:
-                yield Commit.read(commit)
-            offset += len(commits)
+            commits = tuple(map(Commit.read, fields.listed(told.get("commits"))))
             total = fields.count(fields.mapping(told.get("pagination")).get("total", told.get("total-rows")))
+            del told  # a traceback may show what is still in a frame
+            for commit in commits:
+                yield commit
+            offset += len(commits)
             if not commits or (total is not None and offset >= total):
                 return

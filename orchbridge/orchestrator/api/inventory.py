@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchbridge.orchestrator import fields
-from orchbridge.orchestrator.api.paging import made
+from orchbridge.orchestrator.api.paging import all_made, made
 from orchbridge.orchestrator.caller import Caller
 from orchbridge.orchestrator.calls import Call, encoded, read, send
 from orchbridge.orchestrator.errors import NotFound, Unsupported
@@ -51,5 +50,4 @@ class Inventory:
         return tuple(found)
 
     async def _told(self, call: Call) -> tuple[Connection, ...]:
-        told = await self._caller.told(call)
-        return tuple(made(call, item, Connection.read) for item in fields.listed(told.get("items")))
+        return all_made(call, await self._caller.told(call), Connection.read)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from orchbridge.orchestrator import fields
 from orchbridge.orchestrator.caller import Caller
@@ -36,20 +37,34 @@ async def paged(
     seen: set[Any] = set()
     level = 0
     while True:
-        level, told = await _told(caller, page(offset), level)
-        items = fields.listed(told.get("items"))
+        got = await _got(caller, page(offset), level, read)
+        level = got.level
         fresh = 0
-        for item in items:
-            thing = made(page(offset)[0], item, read)
+        for thing in got.things:
             if key(thing) not in seen:
                 seen.add(key(thing))
                 fresh += 1
                 yield thing
-        offset += len(items)
-        envelope = told.get("pagination")
-        total = fields.count(fields.mapping(envelope).get("total"))
-        if not fresh or (enveloped and not isinstance(envelope, dict)) or (total is not None and offset >= total):
+        offset += len(got.things)
+        if not fresh or (enveloped and not got.enveloped) or (got.total is not None and offset >= got.total):
             return
+
+
+@dataclass(frozen=True, slots=True)
+class _Got(Generic[T]):
+    """One page. Its repr shows no data: a traceback may show what is in the frame of whoever pages on."""
+
+    level: int
+    things: tuple[T, ...] = field(repr=False)
+    enveloped: bool
+    total: int | None
+
+
+async def _got(caller: Caller, calls: Sequence[Call], level: int, read: Callable[[Json], T | None]) -> _Got[T]:
+    level, told = await _told(caller, calls, level)
+    envelope = told.get("pagination")
+    total = fields.count(fields.mapping(envelope).get("total"))
+    return _Got(level, all_made(calls[0], told, read), isinstance(envelope, dict), total)
 
 
 async def _told(caller: Caller, calls: Sequence[Call], level: int) -> tuple[int, Json]:
@@ -64,9 +79,21 @@ async def _told(caller: Caller, calls: Sequence[Call], level: int) -> tuple[int,
         level = place + 1
 
 
-def made(call: Call, item: Json, read: Callable[[Json], T | None]) -> T:
+def all_made(call: Call, told: Json, read: Callable[[Json], T | None]) -> tuple[T, ...]:
+    """Return what the items of an answer mean; raise Malformed where one lacks what makes it one."""
+    things = tuple(read(item) for item in fields.listed(told.get("items")))
+    del told
+    return tuple(_sure(call, thing) for thing in things)
+
+
+def made(call: Call, told: Json, read: Callable[[Json], T | None]) -> T:
     """Return what an object means; raise Malformed where it lacks what makes it one."""
-    thing = read(item)
+    thing = read(told)
+    del told  # a traceback may show what is still in a frame
+    return _sure(call, thing)
+
+
+def _sure(call: Call, thing: T | None) -> T:
     if thing is None:
         raise malformed(call, "the answer holds something without a usable id or name")
     return thing

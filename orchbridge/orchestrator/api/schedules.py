@@ -108,10 +108,9 @@ class Schedules:
             userdata=userdata,
             enabled=enabled,
         )
-        content = encoded(changes)
-        del changes
         hidden = what.hidden() if what else None
-        call = send(f"{_NEW}/:id", schedule, content=content, method="PUT", hidden=hidden)
+        call = send(f"{_NEW}/:id", schedule, content=encoded(changes), method="PUT", hidden=hidden)
+        del changes  # a traceback may show what is still in a frame
         reply = await once(self._caller, call, f"scheduled job {schedule}")
         return Ref(made_id(reply) or schedule)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from orchbridge.orchestrator import fields
-from orchbridge.orchestrator.api.paging import made
+from orchbridge.orchestrator.api.paging import all_made, made
 from orchbridge.orchestrator.caller import Caller
 from orchbridge.orchestrator.calls import read
 from orchbridge.orchestrator.models import TaskTarget
@@ -18,8 +17,7 @@ class Scopes:
     async def task_targets(self) -> tuple[TaskTarget, ...]:
         """Return all task targets."""
         call = read("/scopes/task_targets")
-        told = await self._caller.told(call)
-        return tuple(made(call, item, TaskTarget.read) for item in fields.listed(told.get("items")))
+        return all_made(call, await self._caller.told(call), TaskTarget.read)
 
     async def task_target(self, target: int) -> TaskTarget:
         """Return one task target. Raises UnknownTaskTarget."""

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from orchbridge.core.facts import Odd
 from orchbridge.orchestrator import errors, fields
@@ -110,11 +109,8 @@ def made_id(reply: Reply) -> int | None:
 
 
 def _call(draft: Draft, nonce: str) -> Call:
-    body: Mapping[str, Any] = draft.body
-    if nonce:
-        body = {**body, "userdata": {**(body.get("userdata") or {}), NONCE: nonce}}
-    content = encoded(body)
-    del body  # a traceback may show what is still in a frame
+    mark = {"userdata": {**(draft.body.get("userdata") or {}), NONCE: nonce}} if nonce else {}
+    content = encoded({**draft.body, **mark})
     return send(draft.template, content=content, hidden=draft.hidden)
 
 

@@ -52,14 +52,13 @@ class Tokens:
         tried = hashlib.sha256(self._salt + password.encode("utf-8", "surrogatepass")).digest()
         optional = given(lifetime=lifetime, label=label, description=description, client=client)
         content = encoded({"login": login, "password": password, **optional})
-        hidden = Hidden(password)
-        del password  # a traceback may show what is still in a frame
+        call = send("/auth/token", content=content, root=V1, signed=False, hidden=Hidden(password))
+        del password, content  # a traceback may show what is still in a frame
         if tried in failed or len(failed) >= FAILURES_MAX:
             raise LoginRefused(
                 f"the login of {login} was refused before, so it is not tried again",
                 hint="check name and password; ten refused logins in a row revoke the account",
             )
-        call = send("/auth/token", content=content, root=V1, signed=False, hidden=hidden)
         try:
             token = await self._issued(call)
         except LoginRefused:
@@ -92,8 +91,8 @@ class Tokens:
         asked = self._own.bare if token is None else token
         content = encoded({"token": asked, "update_last_activity?": update_last_activity})
         hidden = Hidden(asked)
-        del token, asked
         call = send("/auth/token/authenticate", content=content, root=V2, again=True, signed=False, hidden=hidden)
+        del token, asked, content
         if refused:
             raise denied(refused, call)
         return TokenInfo.read(await self._caller.told(call))
@@ -113,9 +112,8 @@ class Tokens:
             revoke_tokens_by_usernames=list(usernames) or None,
             revoke_tokens_by_ids=list(ids) or None,
         )
-        content, hidden = encoded(body), Hidden(tokens)
+        call = send("/tokens", content=encoded(body), root=V2, method="DELETE", hidden=Hidden(tokens))
         del body, tokens
-        call = send("/tokens", content=content, root=V2, method="DELETE", hidden=hidden)
         await once(self._caller, call, "the tokens")
 
     async def revoke_one(self, token: str) -> None:
@@ -125,8 +123,8 @@ class Tokens:
         await once(self._caller, call, "the token")
 
     async def _issued(self, call: Call) -> Issued:
-        told = self._caller.object(call, await once(self._caller, call, "the user's tokens"))
-        token = fields.text(told.get("token"))
+        reply = await once(self._caller, call, "the user's tokens")
+        token = fields.text(self._caller.object(call, reply).get("token"))
         if token is None:
             raise malformed(call, "the answer holds no token")
         return Issued(token)
