@@ -168,6 +168,16 @@ async def test_activity_needs_a_permission() -> None:
             assert [commit async for commit in client.activity.events()]
 
 
+async def test_what_the_console_says_of_the_token_does_not_stop_the_orchestrators_streams() -> None:
+    async with AsyncExitStack() as stack:
+        client, _, _ = await opened(stack, lambda _: refused("user-unauthenticated", 401))
+        for ask in (client.tokens.renew(), anext(aiter(client.activity.events()))):
+            with pytest.raises(errors.TokenRefused):
+                await ask
+        assert client.changed()
+        assert isinstance(await client.answer(JobsPage(1)), Page)
+
+
 async def test_the_consoles_connections_are_opened_when_needed_and_closed() -> None:
     async with door_of(rbac) as door:
         client = Client(Access("pe", "http://localhost:1", token=OWN, rbac_url=door.url))

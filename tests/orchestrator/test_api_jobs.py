@@ -78,6 +78,31 @@ async def test_pages_show_each_job_once(knobs: dict[str, str]) -> None:
         assert [job.id async for job in client.jobs.list(limit=4, order="asc")] == whole[::-1]
 
 
+@pytest.mark.parametrize("known", [{"limit"}, {"limit", "offset"}, set()], ids=str)
+async def test_a_server_that_refuses_what_it_does_not_know_is_asked_more_plainly(known: set[str]) -> None:
+    """The newest servers may as well; then nothing is left out that would change what is meant."""
+
+    def strict(request: Request) -> Response:
+        if request.method == "POST":
+            return answering({"job": {"name": "9"}, "name": "9"}, 202)
+        if request.query_params.keys() - known:
+            return answering({"kind": "puppetlabs.orchestrator/validation-error", "msg": "unknown parameter"}, 400)
+        if "offset" in request.query_params and request.query_params["offset"] != "0":
+            return answering({"items": []})
+        return answering({"items": [{"name": "3", "state": "new"}, {"name": "2", "state": "new"}]})
+
+    async with door_of(strict) as door, Client(Access("pe", door.url)) as client:
+        if known:
+            assert [job.id async for job in client.jobs.list()] == [3, 2]
+        assert [node.name async for node in client.jobs.nodes(3)] == ["3", "2"]
+        if "offset" in known:
+            assert [plan.id async for plan in client.plan_jobs.list()] == [3, 2]
+        for ask in (client.jobs.list(type="task"), client.jobs.list(order="asc")):
+            with pytest.raises(errors.Invalid):
+                await all_of(ask)
+        assert (await client.commands.deploy("production", Scope(nodes=["a.test"]))).id == 9
+
+
 async def test_jobs_that_come_while_paging_are_no_duplicates() -> None:
     served_ids = list(range(1, 8))
 

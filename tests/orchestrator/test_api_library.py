@@ -195,7 +195,10 @@ async def test_task_targets() -> None:
 
 async def test_every_version_without_a_route_says_that_it_has_none() -> None:
     async with asking(shape_version="2016.4") as client:
-        for ask in (client.tasks.list(), client.plans.list(), client.usage.days(), client.scopes.task_targets()):
+        for ask in (
+            client.tasks.list(), client.plans.list(), client.usage.days(), client.scopes.task_targets(),
+            client.inventory.one("a.test"), client.inventory.all(),
+        ):  # fmt: skip
             with pytest.raises(errors.Unsupported):
                 await ask
 

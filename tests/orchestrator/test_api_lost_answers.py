@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from orchbridge.sim.knobs import Knobs
 from orchbridge.sim.serve import served
 from orchbridge.sim.world import World
 from tests.orchestrator.lossy import Lossy, losing
+from tests.orchestrator.servers import http, request_head, reset, tcp
 
 TOKEN = "0simulated"
 QUICK = Access("pe", "", token=TOKEN, connect_s=1.0, read_s=0.3, write_s=1.0, total_s=5.0)
@@ -183,9 +185,17 @@ async def test_stopping_is_repeated(how: str) -> None:
 
 async def test_an_idle_connection_that_died_costs_a_command_nothing() -> None:
     """A command goes out on a connection of its own, so the keep-alive race cannot make it uncertain."""
-    async with cut_off("") as (client, world, lossy):
-        await client.jobs.get(1)
-        lossy.on, lossy.how, lossy.times = "GET", "reset", 0
-        started = await client.commands.task("facts", {}, nodes(world))
-        assert not started.recovered
+
+    async def one_answer_each(reader: StreamReader, writer: StreamWriter, _: int) -> None:
+        head = await request_head(reader)
+        body = b'{"items": [{"name": "6", "userdata": {}}]}' if head.startswith(b"GET") else b'{"job": {"name": "7"}}'
+        writer.write(http(body))
+        await request_head(reader)
+        reset(writer)  # the next request was already on its way
+
+    async with tcp(one_answer_each) as url, Client(replace(QUICK, url=url)) as client:
+        await client.jobs.events(1)
+        for _ in range(3):
+            started = await client.commands.task("facts", {}, Scope(nodes=["a.test"]))
+            assert (started.id, started.recovered) == (7, False)
         assert len(client._pool._held._idle) == 1  # and leaves none behind

@@ -188,6 +188,12 @@ async def test_an_error_on_a_later_page_shows_nothing_of_the_earlier_ones(what: 
     assert_hidden(everything(failed.value))
 
 
+def test_a_short_value_is_hidden_as_a_word_and_not_in_the_midst_of_others() -> None:
+    hidden = Hidden({"flag": "no", "size": 5, "blank": "  ", "off": False, "nothing": None})
+    assert hidden.text("no such note: 5 of 55, False") == "[redacted] such note: [redacted] of 55, False"
+    assert Hidden().text("password=hunter22") == "password=[redacted]"
+
+
 def test_no_repr_shows_what_it_holds() -> None:
     task = TaskInput("a::b", SECRETS, NODES, [TARGET])
     assert_hidden(f"{TARGET} {task} {PlanInput('a::b', SECRETS)} {Issued('0another1token2')} {Hidden(SECRETS)}")

@@ -46,16 +46,22 @@ async def paged(
                 fresh += 1
                 yield thing
         offset += len(got.things)
-        if not fresh or (enveloped and not got.enveloped) or (got.total is not None and offset >= got.total):
+        if not fresh or got.only or (enveloped and not got.enveloped):
+            return
+        if got.total is not None and offset >= got.total:
             return
 
 
 @dataclass(frozen=True, slots=True)
 class _Got(Generic[T]):
-    """One page. Its repr shows no data: a traceback may show what is in the frame of whoever pages on."""
+    """One page; `only` is that the server takes no offset.
+
+    Its repr shows no data: a traceback may show what is in the frame of whoever pages on.
+    """
 
     level: int
     things: tuple[T, ...] = field(repr=False)
+    only: bool
     enveloped: bool
     total: int | None
 
@@ -64,7 +70,8 @@ async def _got(caller: Caller, calls: Sequence[Call], level: int, read: Callable
     level, told = await _told(caller, calls, level)
     envelope = told.get("pagination")
     total = fields.count(fields.mapping(envelope).get("total"))
-    return _Got(level, all_made(calls[0], told, read), isinstance(envelope, dict), total)
+    only = "offset" not in calls[level].request.params[0]
+    return _Got(level, all_made(calls[0], told, read), only, isinstance(envelope, dict), total)
 
 
 async def _told(caller: Caller, calls: Sequence[Call], level: int) -> tuple[int, Json]:
