@@ -51,7 +51,20 @@ NAMES_AT_ONCE = 1_000
 
 
 class Client:
-    """Answers questions from one orchestrator. Use it as an async context manager."""
+    """Answers questions from one orchestrator. Use it as an async context manager.
+
+    Its namespaces ask every documented endpoint (`endpoints.py` lists them). They share its
+    connections, places, token, budget, observer and denials, and raise `errors.ApiError`.
+
+    jobs, plan_jobs    lists, details, nodes, events, and `follow`: events to the end
+    commands           deploy, task, plan_run, stop, ...: sent once, looked for where the answer is lost
+    tasks, plans       what there is to run, and with which parameters
+    inventory          which nodes are connected
+    schedules          scheduled jobs, of both APIs
+    usage, scopes      usage by day; task targets
+    status             how the services are
+    tokens, activity   RBAC and the Activity service, at `rbac_url`
+    """
 
     def __init__(self, access: Access, observe: Callable[[Asked], None] = unobserved) -> None:
         self._access = access

@@ -48,6 +48,11 @@ _PERMISSIONS: Mapping[str, str] = {
     "/scheduled_jobs/:id": "Job orchestrator: Delete another user's scheduled jobs",
     "/scheduled_jobs/environment_jobs/:id": "Job orchestrator: Delete another user's scheduled jobs",
 }
+_QUERIES: Mapping[str, str] = {
+    "/scheduled_jobs/environment_jobs": "order_by is one of next_run_time, environment, owner, name and type; type one"
+    " of deploy, task and plan",
+    "/scheduled_jobs/environment_jobs/:id": "check the number: there is none, or it was disabled, which is for good",
+}
 _VALUES: Mapping[str, str] = {
     "/command/task": "compare the parameters with the task's own: `orchbridge pe task NAME` shows their names and"
     " types; one that is not declared there is refused",
@@ -66,6 +71,8 @@ def hint_for(word: str, status: int, endpoint: str, access: Access) -> str:
     if word in {"not-permitted", "permission-denied"} or status == 403:
         wanted = _PERMISSIONS.get(endpoint)
         return f"give a role of the token's user the permission {wanted}" if wanted else permission_hint(access)
+    if word == "query-error" and endpoint in _QUERIES:
+        return _QUERIES[endpoint]
     if word in HINTS:
         return HINTS[word]
     if status >= 500 and endpoint.startswith("/inventory"):
@@ -75,6 +82,8 @@ def hint_for(word: str, status: int, endpoint: str, access: Access) -> str:
         )
     if status >= 500:
         return "the server failed: look at /var/log/puppetlabs/orchestration-services, then try again"
+    if status == 404 and word:
+        return "check the name or number: there is none like it"
     if status == 404 and endpoint.startswith("/status/"):
         return "there is no service of this name; the list of services has them all"
     if status == 404:

@@ -79,6 +79,7 @@ async def test_tokens_are_made_renewed_looked_at_and_revoked() -> None:
             with pytest.raises(errors.TokenRefused) as old:
                 await client.tokens.inspect(token)
             assert old.value.word == word
+            assert "another one" in old.value.hint
         with pytest.raises(errors.Invalid) as partial:
             await client.tokens.revoke(labels=["no such"])
         assert client.changed()  # nothing of this is a verdict on the client's own token

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 import socket
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
@@ -73,6 +75,32 @@ async def test_a_lost_answer_leaves_exactly_one_job_and_it_is_returned(what: str
         else:
             assert set(world.jobs) - jobs == {started.id}
             assert world.jobs[started.id].userdata.keys() >= {starting.NONCE}
+
+
+@pytest.mark.parametrize("version", ["2025", "2019.8"])
+@pytest.mark.parametrize("seed", range(3))
+async def test_whoever_sends_again_only_what_was_not_started_has_each_job_once(seed: int, version: str) -> None:
+    luck = random.Random(seed)
+    async with cut_off("", shape_version=version) as (client, world, lossy):
+        before, returned, doubtful = set(world.jobs), [], set()
+        wanted = [luck.choice(["", "never arrives", *DONE]) for _ in range(10)]
+        for how in wanted:
+            lossy.how = how
+            try:
+                try:
+                    started = await client.commands.task("facts", {}, nodes(world))
+                except errors.NotStarted:
+                    lossy.how = luck.choice(["", "reset"])
+                    started = await client.commands.task("facts", {}, nodes(world))
+                returned.append(started.id)
+            except errors.Uncertain as error:
+                doubtful.update(error.candidates)
+        made = set(world.jobs) - before
+        assert len(set(returned)) == len(returned)
+        assert set(returned) <= made
+        assert made - set(returned) == doubtful  # every job is either returned or named as one it may be
+        assert len(made) == len(wanted)
+        assert version == "2019.8" or not doubtful
 
 
 async def test_the_job_is_found_among_strangers_and_however_late_it_shows() -> None:
@@ -155,6 +183,30 @@ async def test_on_an_older_server_a_strangers_job_is_no_candidate() -> None:
                 patch.setattr(starting, "look", meanwhile)
                 with pytest.raises(errors.NotStarted):
                     await client.commands.deploy("production", nodes(world), description="ours")
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_an_empty_list_does_not_tell_whether_a_nonce_will_be_kept(keeps: bool) -> None:
+    """An older server may swallow the userdata: then its first job is no proof, but no stranger's either."""
+    jobs: list[dict[str, object]] = []
+
+    async def first_job(reader: StreamReader, writer: StreamWriter, _: int) -> None:
+        while True:
+            head = await request_head(reader)
+            if head.startswith(b"GET"):
+                writer.write(http(json.dumps({"items": jobs, "pagination": {"total": len(jobs)}}).encode()))
+                continue
+            body = json.loads(await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split()[0])))
+            jobs.append({"name": "1", "options": {}, **({"userdata": body["userdata"]} if keeps else {})})
+            reset(writer)
+
+    async with tcp(first_job) as url, Client(replace(QUICK, url=url)) as client:
+        if keeps:
+            assert (await client.commands.deploy("production", Scope(nodes=["a"]))).recovered
+        else:
+            with pytest.raises(errors.Uncertain) as refused:
+                await client.commands.deploy("production", Scope(nodes=["a"]))
+            assert refused.value.candidates == (1,)
 
 
 async def test_nothing_is_sent_while_nobody_could_look_for_it() -> None:

@@ -122,6 +122,31 @@ async def test_a_schedule_whose_answer_was_lost_is_found_again(monkeypatch: pyte
     assert len(calendar.rows) == 3
 
 
+@pytest.mark.parametrize("newer", [True, False])
+async def test_an_older_list_that_is_empty_proves_nothing(newer: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newer servers answer it with nothing, whatever there is; so the newer list counts where there is one."""
+    monkeypatch.setattr(starting, "LOOKS_S", (0.0,))
+    calendar = Calendar()
+
+    async def silent(request: Request) -> Response:
+        if request.url.path == NEW and newer:
+            return await calendar(request)
+        if request.url.path == NEW:
+            return Response(b"Not Found", 404)
+        if request.method == "POST":
+            calendar.rows[31] = {"name": "31", "enabled": True, "environment": "production", "userdata": {}}
+        return answering({"items": []})
+
+    async with (
+        door_of(silent) as door,
+        losing(door.url, "reset", on="POST ") as lossy,
+        Client(Access("pe", lossy.url)) as client,
+    ):
+        with pytest.raises(errors.Uncertain) as doubtful:
+            await client.commands.schedule_task("facts", {}, NODES, SOON)
+    assert doubtful.value.candidates == ((31,) if newer else ())
+
+
 async def test_schedules_of_the_simulator() -> None:
     async with served(World("quiet"), token=None) as url, Client(Access("pe", url)) as client:
         listed = [schedule async for schedule in client.schedules.list()]

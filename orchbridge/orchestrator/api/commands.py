@@ -8,7 +8,7 @@ from typing import Any
 
 from orchbridge.orchestrator import fields
 from orchbridge.orchestrator.api.drafts import Draft, RunFlags, deploy_body, plan_body, scheduled, task_body
-from orchbridge.orchestrator.api.shelves import JOBS, OLD_SCHEDULES, PLAN_JOBS, TASK_TARGETS
+from orchbridge.orchestrator.api.shelves import JOBS, OLD_SCHEDULES, PLAN_JOBS, SCHEDULES_OF_OLD, TASK_TARGETS
 from orchbridge.orchestrator.api.starting import made_id, start
 from orchbridge.orchestrator.caller import Caller
 from orchbridge.orchestrator.calls import encoded, given, send
@@ -188,7 +188,7 @@ class Commands:
         """
         plain = deploy_body(environment, scope, flags, description=description, timeout=None, userdata=userdata)
         draft = scheduled(plain, "/command/schedule_deploy", scheduled_time, interval_s)
-        return await start(self._caller, draft, OLD_SCHEDULES)
+        return await start(self._caller, draft, SCHEDULES_OF_OLD, OLD_SCHEDULES)
 
     async def schedule_task(
         self,
@@ -212,7 +212,7 @@ class Commands:
         )  # fmt: skip
         del params, targets, userdata
         draft = scheduled(plain, "/command/schedule_task", scheduled_time, interval_s)
-        return await start(self._caller, draft, OLD_SCHEDULES)
+        return await start(self._caller, draft, SCHEDULES_OF_OLD, OLD_SCHEDULES)
 
     async def schedule_plan(
         self,
@@ -233,4 +233,4 @@ class Commands:
         )  # fmt: skip
         del params, userdata
         draft = scheduled(plain, "/command/schedule_plan", scheduled_time, interval_s)
-        return await start(self._caller, draft, OLD_SCHEDULES)
+        return await start(self._caller, draft, SCHEDULES_OF_OLD, OLD_SCHEDULES)

@@ -17,6 +17,7 @@ from orchbridge.orchestrator.errors import Unavailable, UnknownJob
 from orchbridge.orchestrator.odd import encoded
 
 OVERLAP = 200
+SMALL = 1_000
 MISSES_MAX = 3
 
 
@@ -72,7 +73,8 @@ async def follow(thing: Followed[E], tempo: Tempo) -> AsyncGenerator[E, None]:
     last, said_end, over = 0, False, False
     quiet_since, rest_s = time.monotonic(), tempo.poll_s
     while True:
-        start = max(0, last - OVERLAP) or None
+        # Of what is over, and small, everything is read again: nothing can be hidden below the overlap.
+        start = None if over and len(seen) <= SMALL else max(0, last - OVERLAP) or None
         found = await _patiently(lambda start=start: thing.events(start), tempo)  # type: ignore[misc]
         fresh = [event for event in sorted(found, key=_number) if _mark(event) not in seen]
         for event in fresh:

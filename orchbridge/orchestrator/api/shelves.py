@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from orchbridge.core.facts import Odd
@@ -26,6 +26,7 @@ class Shelf:
     keeps_userdata  newer versions show there what userdata a command carried
     paged           it takes limit and offset
     by_id           its order is known to be that of the ids, so that what is older need not be read
+    honest          an empty list means that there is nothing
     """
 
     template: str
@@ -33,6 +34,7 @@ class Shelf:
     keeps_userdata: bool = True
     paged: bool = True
     by_id: bool = True
+    honest: bool = True
 
     def calls(self, limit: int, offset: int) -> tuple[Call, ...]:
         """Return how one page is asked for, best first."""
@@ -46,7 +48,9 @@ class Shelf:
 JOBS = Shelf("/jobs", {"order": "desc", "order_by": "name"})
 PLAN_JOBS = Shelf("/plan_jobs", {"order": "desc", "order_by": "name", "results": "exclude"})
 SCHEDULES = Shelf("/scheduled_jobs/environment_jobs", {"order": "desc", "order_by": "name"}, by_id=False)
-OLD_SCHEDULES = Shelf("/scheduled_jobs", {"order": "desc", "order_by": "name"}, keeps_userdata=False, by_id=False)
+# Nobody says that what the older schedule commands are given as userdata shows up here.
+SCHEDULES_OF_OLD = replace(SCHEDULES, keeps_userdata=False)
+OLD_SCHEDULES = replace(SCHEDULES_OF_OLD, template="/scheduled_jobs", honest=False)  # may be empty whatever there is
 TASK_TARGETS = Shelf("/scopes/task_targets", {}, keeps_userdata=False, paged=False, by_id=False)
 
 
@@ -108,9 +112,10 @@ async def look(caller: Caller, shelf: Shelf, since: Footing, draft: Draft, nonce
             continue
         if nonce and fields.mapping(item.get("userdata")).get(NONCE) == nonce:
             return Sight(own=number)
-        if not nonce and draft.may_be(item):
+        # What shows no userdata at all may be ours: the list was empty, so nobody knew whether it would.
+        if (not nonce or "userdata" not in item) and draft.may_be(item):
             candidates.add(number)
-    return Sight(candidates=tuple(sorted(candidates, reverse=True)), whole=whole)
+    return Sight(candidates=tuple(sorted(candidates, reverse=True)), whole=whole and (shelf.honest or bool(items)))
 
 
 async def _down_to(caller: Caller, shelf: Shelf, highest: int) -> Seen | errors.ApiError:

@@ -27,13 +27,16 @@ LOOKS_S = (0.0, 0.5, 1.0, 2.0, 4.0)  # pauses before the looks: what was committ
 Doubt: TypeAlias = Literal["none", "settled", "pending", "accepted"]
 
 
-async def start(caller: Caller, draft: Draft, shelf: Shelf) -> Ref:
-    """Send a command and return what it made.
+async def start(caller: Caller, draft: Draft, *shelves: Shelf) -> Ref:
+    """Send a command and return what it made; the first shelf that this version has will show it.
 
     Raises NotStarted where no answer came and certainly nothing was started, Uncertain where
     something may have been, and any other ApiError where the server refused.
     """
-    before = await footing(caller, shelf)
+    for shelf in shelves:
+        before = await footing(caller, shelf)
+        if before is not None:
+            break
     carries = before is not None and before.carries is not False and shelf.keeps_userdata
     nonce = secrets.token_hex(16) if carries else ""
     call = _call(draft, nonce)
