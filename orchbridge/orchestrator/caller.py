@@ -10,18 +10,17 @@ from typing import Any
 
 import httpx
 
-from orchbridge.core.facts import Odd
 from orchbridge.orchestrator import errors
 from orchbridge.orchestrator.access import MEBIBYTE, ROOT, Access
 from orchbridge.orchestrator.body import Body
 from orchbridge.orchestrator.calls import Call, Reply
+from orchbridge.orchestrator.decoding import decoded
 from orchbridge.orchestrator.denials import Denials
 from orchbridge.orchestrator.exchange import ERROR_BYTES_MAX, Exchange
 from orchbridge.orchestrator.failures import Denial
 from orchbridge.orchestrator.large import unread
-from orchbridge.orchestrator.odd import understood
 from orchbridge.orchestrator.reach import before_answer
-from orchbridge.orchestrator.refusals import broken, denied, malformed, refusal
+from orchbridge.orchestrator.refusals import broken, denied, look_of, malformed, refusal
 from orchbridge.orchestrator.share import Slots
 from orchbridge.orchestrator.tokens import Token
 
@@ -57,12 +56,11 @@ class Caller:
 
     def object(self, call: Call, reply: Reply) -> dict[str, Any]:
         """Return the JSON object of an answer; raise Malformed where it is none."""
-        told = understood(reply.body)
-        if not isinstance(told, Odd):
-            return told
-        reason = told.reason.partition(":")[0]
-        del told  # a traceback may show what is still in a frame
-        raise malformed(call, f"the answer is not what was asked for: {reason}")
+        told = decoded(reply.body)
+        if told is None:
+            look = look_of(reply.body, lambda text: self._token.hide(call.hidden.text(text)))
+            raise malformed(call, f"the answer is not what was asked for: {look}")
+        return told
 
     async def outcome(self, call: Call) -> Reply | errors.ApiError:
         """Return the answer, or what came instead of it."""

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
 
-from orchbridge.core.facts import Odd
 from orchbridge.core.questions import Trouble
 from orchbridge.orchestrator import errors, fields
 from orchbridge.orchestrator.access import Access
 from orchbridge.orchestrator.calls import Call
+from orchbridge.orchestrator.decoding import decoded
 from orchbridge.orchestrator.excerpt import excerpt, one_line
 from orchbridge.orchestrator.failures import ABOUT_TOKEN, Denial, redirect, retry_after_s, token_hint
 from orchbridge.orchestrator.hidden import cleaned
 from orchbridge.orchestrator.hints import HINTS, hint_for
-from orchbridge.orchestrator.odd import understood
 from orchbridge.orchestrator.reach import transport_trouble
 from orchbridge.orchestrator.tokens import Token
 
 LOGIN = "/rbac-api/v1/auth/token"
 KNOWN = errors.KINDS.keys() | ABOUT_TOKEN | HINTS.keys()
+_LOOKED_AT = 64 * 1024
+_NEVER_SENT = (
+    httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
+    | httpx.LocalProtocolError | httpx.UnsupportedProtocol
+)  # fmt: skip
 _REPEATED = {"submitted"}  # a schema violation repeats the whole body
 _KIND = re.compile(r"(puppetlabs\.\w+/)?[a-z-]+")
 
@@ -35,14 +39,14 @@ def refusal(
     def clean(text: str) -> str:
         return token.hide(call.hidden.text(text))
 
-    told = understood(body)
-    said: Mapping[str, Any] = {} if isinstance(told, Odd) else told
-    kind = one_line(fields.text(said.get("kind")) or "", 100)
+    said: Mapping[str, Any] = decoded(body) or {}
+    kind = fields.text(said.get("kind")) or ""
     word = kind.rpartition("/")[2]
     if word not in KNOWN or not _KIND.fullmatch(kind):
-        kind = clean(kind)  # anything may be in it; a known one is only a word
+        kind = one_line(clean(kind), 100)  # anything may be in it; a known one is only a word
+        word = kind.rpartition("/")[2]
     words = fields.text(said.get("msg")) or fields.text(said.get("message"))
-    message = one_line(clean(words or _look(body)))
+    message = one_line(clean(words)) if words else f"no PE error came with it; {look_of(body, clean)}"
     if 300 <= status < 400:
         return errors.Malformed(
             token.hide(redirect(status, headers)), status=status, hint="correct the url", call=str(call)
@@ -76,7 +80,7 @@ def broken(call: Call, access: Access, error: BaseException, *, sent: bool) -> e
         "timeout": "the server is overloaded, or something on the way swallows packets: try again later",
     }.get(trouble.kind, "check the url, the service pe-orchestration-services and the firewall in between")
     found = made(trouble.explanation, hint=hint, call=str(call))
-    found.sent = sent and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    found.sent = sent and not isinstance(error, _NEVER_SENT)
     return found
 
 
@@ -119,5 +123,6 @@ def _class(call: Call, word: str, status: int) -> type[errors.ApiError]:
             return errors.Rejected if status >= 400 else errors.Malformed
 
 
-def _look(body: bytes) -> str:
-    return f"no PE error came with it; {excerpt(body)}"
+def look_of(body: bytes, clean: Callable[[str], str]) -> str:
+    """Return what a body looks like; cleaned before it is cut, since half a secret is one as well."""
+    return excerpt(clean(body[:_LOOKED_AT].decode("utf-8", "replace")).encode("utf-8", "replace"))

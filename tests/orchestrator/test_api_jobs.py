@@ -135,6 +135,39 @@ async def test_filters_hold_though_the_server_ignores_them() -> None:
     assert asked == cut.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@pytest.mark.parametrize("takes", ["all", "none", "ignored"])
+async def test_nodes_in_a_state_that_not_every_version_takes(takes: str) -> None:
+    def nodes(request: Request) -> Response:
+        state, rows = request.query_params.get("state"), [("a", "errored"), ("b", "finished"), ("c", "errored")]
+        if state and takes == "none":
+            return answering({"kind": "puppetlabs.orchestrator/validation-error", "msg": "no such state"}, 400)
+        shown = [{"name": name, "state": each} for name, each in rows if takes != "all" or not state or each == state]
+        offset = int(request.query_params["offset"])
+        return answering({"items": shown[offset:]})
+
+    async with door_of(nodes) as door, Client(Access("pe", door.url)) as client:
+        assert [node.name async for node in client.jobs.nodes(7, state="errored")] == ["a", "c"]
+        assert len(await all_of(client.jobs.nodes(7, order_by="name"))) == 3
+
+
+async def test_one_odd_value_does_not_hide_the_others() -> None:
+    deep = b"[" * 300 + b"]" * 300
+    rows = (
+        b'{"name":"4","state":"new","description":"half \\ud800 and whole \\ud83d\\ude00 \\\\ud800"},'
+        b'{"name":"3","state":"new","options":{"params":' + deep + b"}},"
+        b'{"name":"2","state":"new","duration":NaN},{"name":"1","state":"new","description":"\xff\x01"}'
+    )
+
+    def odd(_: Request) -> Response:
+        return answering(b'\xef\xbb\xbf{"items":[' + rows + b'],"pagination":{"total":4}}')
+
+    async with door_of(odd) as door, Client(Access("pe", door.url)) as client:
+        jobs = await all_of(client.jobs.list())
+    assert [job.id for job in jobs] == [4, 3, 2, 1]
+    assert jobs[0].raw["description"] == "half \ufffd and whole \U0001f600 \\ud800"
+    assert "\n".join(str(job.raw) for job in jobs).encode()
+
+
 async def test_a_filter_that_contradicts_itself_is_refused_with_the_servers_kind() -> None:
     async with asking() as client:
         with pytest.raises(errors.Invalid) as refused:
@@ -196,6 +229,22 @@ async def test_following_what_was_pruned_says_so() -> None:
     async with asking() as client:
         with pytest.raises(errors.UnknownJob):
             await all_of(client.jobs.follow(9_999, QUICK))
+
+
+async def test_following_survives_a_page_of_somebody_else() -> None:
+    asked = 0
+
+    def sometimes(request: Request) -> Response:
+        nonlocal asked
+        asked += 1
+        if asked % 2:
+            return Response("<html>please wait")
+        if request.url.path.endswith("/events"):
+            return answering({"items": [{"id": "5", "type": "job_finished"}]})
+        return answering({"name": "7", "state": "finished"})
+
+    async with door_of(sometimes) as door, Client(Access("pe", door.url)) as client:
+        assert [event.id async for event in client.jobs.follow(7, QUICK)] == [5]
 
 
 async def test_following_waits_for_a_server_that_is_away_but_not_for_ever() -> None:

@@ -34,6 +34,7 @@ SECRETS = {
 TELLING = (
     "hunter2-and-more", "geheime", "rter", "MIIEvQIBADANBgkq", "hkiG9w0BAQEFAASC", "p7x", "48151623", "zweiundvierzig",
     "SchwertfischSchwertfisch", "sesame-open", "sudo-sesame", TOKEN, TOKEN[:12], "0another1token2",
+    "0another1", "hunter2",
 )  # fmt: skip
 TARGET = Target(
     hostnames=["x"], user="root", transport="ssh", password="sesame-open", sudo_password="sudo-sesame",
@@ -73,6 +74,11 @@ def _kinds(said: str) -> dict[str, Response]:
         "text": Response(said, 500),
         "html": Response(f"<html>{said}", 400),
         "html 200": Response(f"<html>{said}", 200),
+        "html cut in a word": Response("<html>" + "-" * 64 + " hunter2-and-more", 400),
+        "html 200 cut in a word": Response("<html>" + "-" * 64 + " hunter2-and-more", 200),
+        "html cut": Response("<html>" + "-" * 40 + said[-40:], 502),
+        "html 200 cut": Response("<html>" + "-" * 40 + said[-40:], 200),
+        "kind cut": answering({"kind": "a/" + "y" * 70 + said[-40:], "msg": "z" * 170 + said[-40:]}, 400),
         "another thing": answering({"said": said}),
         "sent away": Response(b"", 302, {"location": "https://elsewhere.test/?x=" + TOKEN}),
     }
@@ -109,6 +115,9 @@ async def test_a_server_that_echoes_what_it_was_sent(call: str, echo: str, caplo
         body = (await request.body()).decode()
         said = body or request.url.path + request.headers.get("x-authentication", "")
         return _kinds(said if echo != "html" else said + TOKEN)[echo]
+
+    if "in a word" in echo and call in {"renew", "inspect", "revoke", "revoke_one", "jobs"}:
+        return  # which sent no such word
 
     heard: list[Asked] = []
     async with (

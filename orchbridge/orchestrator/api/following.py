@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from orchbridge.orchestrator.errors import Unavailable, UnknownJob
+from orchbridge.orchestrator.errors import Malformed, Unavailable, UnknownJob
 from orchbridge.orchestrator.odd import encoded
 
 OVERLAP = 200
@@ -104,7 +104,7 @@ async def _patiently(ask: Callable[[], Awaitable[T]], tempo: Tempo) -> T:
     while True:
         try:
             return await ask()
-        except Unavailable as error:
+        except (Unavailable, Malformed) as error:
             if time.monotonic() - since >= tempo.patience_s:
                 raise
             pause_s = error.retry_after_s or min(30.0, pause_s * 2)

@@ -85,15 +85,17 @@ class Jobs:
         """Yield the nodes of a job, page by page of `limit`; results can be large (section 6.3).
 
         order_by   name, duration, state, start_timestamp or finish_timestamp; order asc or desc (2021.0)
-        state      only nodes in this state; applied here, since not every version takes every state
+        state      only nodes in this state (2021.2); applied here as well, since not every version takes every one
 
         Raises UnknownJob.
         """
 
         def page(at: int) -> tuple[Call, ...]:
-            params = {"limit": limit, "offset": at, "order_by": order_by, "order": order}
-            best = read("/jobs/:id/nodes", job, params=params)
-            return (best, read("/jobs/:id/nodes", job)) if at == 0 and not (order_by or order) else (best,)
+            params: Mapping[str, Value] = {"limit": limit, "offset": at, "order_by": order_by, "order": order}
+            best = read("/jobs/:id/nodes", job, params={**params, "state": state})
+            less = (read("/jobs/:id/nodes", job, params=params),) if state else ()
+            oldest = (read("/jobs/:id/nodes", job),) if at == 0 and not (order_by or order) else ()
+            return best, *less, *oldest
 
         rows = paged(self._caller, page, Node.read, key=lambda node: node.name, offset=offset, enveloped=False)
         async with aclosing(rows) as found:

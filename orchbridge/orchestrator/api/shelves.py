@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from orchbridge.core.facts import Odd
 from orchbridge.orchestrator import errors, fields
 from orchbridge.orchestrator.api.drafts import Draft
 from orchbridge.orchestrator.caller import Caller
 from orchbridge.orchestrator.calls import Call, Reply, Value, read
+from orchbridge.orchestrator.decoding import decoded
 from orchbridge.orchestrator.models.common import Json
-from orchbridge.orchestrator.odd import understood
 
 NONCE = "orchbridge-nonce"
 PAGE = 100
@@ -145,8 +144,8 @@ async def _page(caller: Caller, shelf: Shelf, limit: int, offset: int) -> Json |
     assert outcome is not None
     if isinstance(outcome, errors.ApiError):
         return outcome
-    told = understood(outcome.body)
-    return errors.Malformed("a list that cannot be read") if isinstance(told, Odd) else told
+    told = decoded(outcome.body)
+    return errors.Malformed("a list that cannot be read") if told is None else told
 
 
 def _items(page: Json) -> list[Json]:

@@ -13,14 +13,13 @@ import asyncio
 import secrets
 from typing import Literal, TypeAlias
 
-from orchbridge.core.facts import Odd
 from orchbridge.orchestrator import errors, fields
 from orchbridge.orchestrator.api.drafts import Draft
 from orchbridge.orchestrator.api.shelves import NONCE, Footing, Shelf, Sight, footing, look
 from orchbridge.orchestrator.caller import Caller
 from orchbridge.orchestrator.calls import Call, Reply, encoded, send
+from orchbridge.orchestrator.decoding import decoded
 from orchbridge.orchestrator.models.common import Ref
-from orchbridge.orchestrator.odd import understood
 
 LOOKS_S = (0.0, 0.5, 1.0, 2.0, 4.0)  # pauses before the looks: what was committed shows within them
 
@@ -102,8 +101,8 @@ def doubt(outcome: Reply | errors.ApiError) -> Doubt:
 
 def made_id(reply: Reply) -> int | None:
     """Return the id of what was made: bare, or in an object whose name differs between commands."""
-    told = understood(reply.body)
-    if isinstance(told, Odd):
+    told = decoded(reply.body)
+    if told is None:
         return None
     for name in ("job", "scheduled_job", "task_target"):
         if isinstance(told.get(name), dict):

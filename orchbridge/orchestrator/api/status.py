@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchbridge.core.facts import Odd
 from orchbridge.orchestrator.caller import Caller
 from orchbridge.orchestrator.calls import Call, Reply, Value, read
+from orchbridge.orchestrator.decoding import decoded
 from orchbridge.orchestrator.errors import ServerFault
 from orchbridge.orchestrator.models import Service
 from orchbridge.orchestrator.models.common import Json
-from orchbridge.orchestrator.odd import understood
 
 ROOT = "/status/v1"
 _UNWELL = frozenset({503})  # a service that is not well says so with this status, and the same body
@@ -48,7 +47,7 @@ class Status:
         return word
 
     def _object(self, call: Call, reply: Reply) -> Json:
-        if reply.status == 503 and isinstance(understood(reply.body), Odd):
+        if reply.status == 503 and decoded(reply.body) is None:
             raise self._fault(call, reply)
         return self._caller.object(call, reply)
 
