@@ -14,6 +14,7 @@ import pytest
 
 from orchbridge.orchestrator import Access, Client, errors
 from orchbridge.orchestrator.api import starting
+from orchbridge.orchestrator.calls import Reply
 from orchbridge.orchestrator.models import Scope
 from orchbridge.sim.knobs import Knobs
 from orchbridge.sim.serve import served
@@ -115,6 +116,48 @@ async def test_the_job_is_found_among_strangers_and_however_late_it_shows() -> N
         assert deploys == [started.id]
 
 
+def _unreachable(kind: type[errors.Unreachable], *, sent: bool) -> errors.Unreachable:
+    error = kind("gone")
+    error.sent = sent
+    return error
+
+
+@pytest.mark.parametrize(
+    ("outcome", "doubt"),
+    [
+        (_unreachable(errors.Unreachable, sent=False), "none"),
+        (_unreachable(errors.TooSlow, sent=False), "none"),
+        (_unreachable(errors.Unreachable, sent=True), "settled"),
+        (_unreachable(errors.TooSlow, sent=True), "pending"),
+        (errors.TooSlow("408", status=408), "pending"),
+        (errors.ServerFault("504", status=504), "pending"),
+        (errors.ServerFault("502", status=502), "settled"),
+        (errors.ServerFault("500", status=500, kind="puppetlabs.orchestrator/unknown-error"), "settled"),
+        (errors.ServerFault("401", status=401, kind="puppetlabs.rbac/server-error"), "none"),
+        (errors.ServerFault("400", status=400, kind="puppetlabs.orchestrator/puppetdb-error"), "none"),
+        (errors.PlanFinished("500", status=500, kind="puppetlabs.orchestrator/plan-already-finished"), "none"),
+        (errors.Malformed("torn"), "accepted"),
+        (errors.Malformed("redirect", status=302), "none"),
+        (errors.Throttled("429", status=429), "none"),
+        (errors.UnknownTask("404", status=404), "none"),
+        (errors.TokenRefused("401", status=401), "none"),
+        (Reply(202, b"{}"), "accepted"),
+    ],
+    ids=str,
+)
+def test_what_each_outcome_says_of_a_command(outcome: Reply | errors.ApiError, doubt: str) -> None:
+    """Only `settled` may ever end in NotStarted, and only `none` in the server's own error."""
+    assert starting.doubt(outcome) == doubt
+
+
+@pytest.mark.parametrize("how", ["garbled before", "504 before"])
+async def test_a_yes_or_a_gateways_patience_is_never_called_not_started(how: str) -> None:
+    async with cut_off(how) as (client, world, lossy):
+        with pytest.raises(errors.Uncertain):
+            await client.commands.task("facts", {}, nodes(world))
+        assert commands(lossy) == 1
+
+
 async def test_what_never_arrived_may_be_sent_again_and_then_there_is_one_job() -> None:
     async with cut_off("never arrives", {"times": 1}) as (client, world, lossy):
         before = set(world.jobs)
@@ -165,9 +208,32 @@ async def test_an_older_server_keeps_no_nonce_so_the_job_it_may_be_is_named(vers
         assert refused.value.candidates == (started,)
         assert str(started) in str(refused.value)
         assert "no proof" in str(refused.value)
+        assert f"of {world.jobs[started].owner['login']}" in str(refused.value)
         assert str(started) in refused.value.hint
         assert refused.value.nonce == ""
         assert commands(lossy) == 1
+
+
+async def test_on_an_older_server_ours_may_show_after_one_that_fits() -> None:
+    async with cut_off("reset", shape_version="2019.8", job_visibility="seconds:1") as (client, world, _):
+        look, looks = starting.look, []
+
+        async def in_turns(*arguments: object) -> object:
+            looks.append(1)
+            if len(looks) == 1:
+                world.turn({"job_visibility": "in-order"}, world.course.now)
+                async with served(world, token=TOKEN) as direct, Client(replace(QUICK, url=direct)) as stranger:
+                    await stranger.commands.deploy("production", nodes(world))
+            return await look(*arguments)
+
+        before = set(world.jobs)
+        with pytest.MonkeyPatch.context() as patch:  # the stranger's first, ours a second later
+            patch.setattr(starting, "look", in_turns)
+            patch.setattr(starting, "LOOKS_S", (0.0, 1.2))
+            with pytest.raises(errors.Uncertain) as refused:
+                await client.commands.deploy("production", nodes(world))
+        assert refused.value.candidates == tuple(sorted(set(world.jobs) - before, reverse=True))
+        assert len(refused.value.candidates) == 2
 
 
 async def test_on_an_older_server_a_strangers_job_is_no_candidate() -> None:

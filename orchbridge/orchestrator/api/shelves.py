@@ -11,6 +11,7 @@ from orchbridge.orchestrator.api.drafts import Draft
 from orchbridge.orchestrator.caller import Caller
 from orchbridge.orchestrator.calls import Call, Reply, Value, read
 from orchbridge.orchestrator.decoding import decoded
+from orchbridge.orchestrator.excerpt import one_line
 from orchbridge.orchestrator.models.common import Json
 
 NONCE = "orchbridge-nonce"
@@ -69,12 +70,13 @@ class Sight:
     """What one look at the shelf found.
 
     own         what carries the nonce
-    candidates  what was started since and may be it, newest first
+    candidates  what was started since and may be it, newest first; `notes` tell each with its owner and time
     whole       it reaches back to the footing: what it does not show is not there now
     """
 
     own: int | None = None
     candidates: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
     whole: bool = False
 
 
@@ -104,7 +106,7 @@ async def look(caller: Caller, shelf: Shelf, since: Footing, draft: Draft, nonce
     if isinstance(seen, errors.ApiError):
         return Sight()
     items, whole = seen
-    candidates: set[int] = set()
+    candidates: dict[int, str] = {}
     for item in items:
         number = fields.own_id(item)
         if number is None or number <= since.highest:
@@ -113,8 +115,17 @@ async def look(caller: Caller, shelf: Shelf, since: Footing, draft: Draft, nonce
             return Sight(own=number)
         # What shows no userdata at all may be ours: the list was empty, so nobody knew whether it would.
         if (not nonce or "userdata" not in item) and draft.may_be(item):
-            candidates.add(number)
-    return Sight(candidates=tuple(sorted(candidates, reverse=True)), whole=whole and (shelf.honest or bool(items)))
+            candidates[number] = _note(number, item)
+    newest = sorted(candidates, reverse=True)
+    notes = tuple(candidates[number] for number in newest)
+    return Sight(candidates=tuple(newest), notes=notes, whole=whole and (shelf.honest or bool(items)))
+
+
+def _note(number: int, item: Json) -> str:
+    owner = fields.owner(item.get("owner")).login
+    at = fields.created(item) or fields.text(item.get("timestamp"))
+    told = [f"of {owner}"] * bool(owner) + [f"at {at}"] * bool(at)
+    return one_line(" ".join([str(number), *told]), 100)
 
 
 async def _down_to(caller: Caller, shelf: Shelf, highest: int) -> Seen | errors.ApiError:

@@ -23,6 +23,8 @@ from orchbridge.orchestrator.models.common import Ref
 
 LOOKS_S = (0.0, 0.5, 1.0, 2.0, 4.0)  # pauses before the looks: what was committed shows within them
 
+NAMED_MAX = 5
+
 Doubt: TypeAlias = Literal["none", "settled", "pending", "accepted"]
 
 
@@ -132,11 +134,11 @@ async def _found(
         if before is None:
             break
         await asyncio.sleep(pause_s)
-        sight = await look(caller, shelf, before, draft, nonce)
-        if sight.own is not None:
-            return Ref(sight.own, recovered=True)
-        if sight.candidates:
-            break
+        seen = await look(caller, shelf, before, draft, nonce)
+        if seen.own is not None:
+            return Ref(seen.own, recovered=True)
+        if seen.whole or not sight.candidates:
+            sight = seen  # the last one that shows something: ours may come after a stranger's
     why = outcome.message if isinstance(outcome, errors.ApiError) else "the answer does not tell what was started"
     status = outcome.status
     if kind == "settled" and sight.whole and not sight.candidates:
@@ -149,7 +151,7 @@ async def _found(
 def _uncertain(why: str, status: int | None, call: Call, shelf: Shelf, nonce: str, sight: Sight) -> errors.Uncertain:
     where = shelf.template
     if sight.candidates:
-        which = ", ".join(map(str, sight.candidates))
+        which = ", ".join(sight.notes[:NAMED_MAX])
         message = f"{why}; it may have started {which}, which fits but carries no proof"
         hint = f"look at {where}/{sight.candidates[0]}, its owner and its time, before you try again"
     else:
