@@ -23,7 +23,7 @@ from orchbridge.cli.memory import return_large_blocks
 from orchbridge.config import Http, Settings
 from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.ports import Finding, StreamId, Watch
-from orchbridge.core.records import NODE_STATE, PLANS, REACHABILITY, Record
+from orchbridge.core.records import AUDIT, NODE_STATE, PLANS, REACHABILITY, Record
 from orchbridge.ops.alarms import AlarmBook
 from orchbridge.ops.app import application
 from orchbridge.ops.logs import configure
@@ -42,6 +42,13 @@ from orchbridge.runtime.trail import Trail
 from orchbridge.runtime.watchdog import watching
 
 STREAM_OF = {PLANS: "plans", REACHABILITY: "inventory", NODE_STATE: "inventory"}  # the others are of jobs
+
+
+def stream_of(record: Record) -> str:
+    """Return the kind of the stream that made a record."""
+    if record.channel == AUDIT:
+        return f"activity-{record.subject.partition('/')[2]}"
+    return "schedules" if record.type.startswith("schedule.") else STREAM_OF.get(record.channel, "jobs")
 
 
 def worker_name() -> str:
@@ -91,7 +98,7 @@ async def bridge(
             watch.observed(asked)
 
     def set_aside(record: Record, reason: str) -> Record:
-        stream = StreamId(record.instance, STREAM_OF.get(record.channel, "jobs"))
+        stream = StreamId(record.instance, stream_of(record))
         if watch is not None:
             watch.quarantined(stream, "publish", reason)
         return quarantined(record, reason)

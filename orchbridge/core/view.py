@@ -50,7 +50,7 @@ class StreamView(msgspec.Struct, frozen=True):
     brokers the smallest are "other". `behind` counts the tracked that may have events which
     are not delivered yet, those not taken up yet included; `flapping` the nodes lost three times within an
     hour; `named` tells of the first nodes by name whether they are connected, where that was asked for.
-    `progress` is set for a window of history.
+    `progress` is set for a window of history; `schedules` counts scheduled jobs that will run, by type.
     """
 
     cursor: str = ""
@@ -70,6 +70,7 @@ class StreamView(msgspec.Struct, frozen=True):
     recent: tuple[RecentJob, ...] = ()
     running: tuple[RecentJob, ...] = ()
     progress: Progress | None = None
+    schedules: Mapping[str, int] = {}
 
 
 class _About(msgspec.Struct):

@@ -18,6 +18,7 @@ _KNOWN = {
     "stage": frozenset(catalogue.STAGES),
     "kind": frozenset(catalogue.TROUBLES),
     "notice": frozenset(catalogue.NOTICES),
+    "missed": frozenset(catalogue.MISSED),
 }
 _UP_FRONT = frozenset((type_, catalogue.ENVIRONMENT) for type_ in catalogue.JOB_TYPES)
 
@@ -27,7 +28,7 @@ class Bounds:
 
     def __init__(self, metrics: Metrics, names_max: int = NAMES_MAX) -> None:
         self._metrics = metrics
-        self._budgets = {"task": names_max, "plan": names_max, "broker": BROKERS_MAX, "code": 40}
+        self._budgets = {"task": names_max, "plan": names_max, "broker": BROKERS_MAX, "code": 40, "service": 20}
         self._known: dict[tuple[str, str], set[object]] = {}
 
     def __call__(self, source: str, label: str, value: object, *, counts: bool = True) -> str:

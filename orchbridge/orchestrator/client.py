@@ -42,7 +42,8 @@ class Client:
         self._access = access
         self._token = Token(access.token_file, access.token)
         self._pool = Pool(access)
-        self._exchange = Exchange(access, self._token, self._pool, observe)
+        self._console = Pool(access)
+        self._exchange = Exchange(access, self._token, self._pool, observe, self._console)
         self._slots: Slots = asyncio.Semaphore(access.concurrency)
         # All shares together leave one place to the others, where there is more than one.
         self._spare = asyncio.Semaphore(max(1, access.concurrency - 1))
@@ -55,11 +56,13 @@ class Client:
     async def __aenter__(self) -> Self:
         """Open the connection pool; raise ConfigError where address or certificate files cannot be used."""
         self._pool.open()
+        self._console.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._console.close()
         await self._pool.close()
 
     def share(self, fraction: float) -> Api:

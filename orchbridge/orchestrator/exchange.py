@@ -20,7 +20,7 @@ from orchbridge.orchestrator.body import Body
 from orchbridge.orchestrator.budget import Budget, Purse
 from orchbridge.orchestrator.failures import Denial, failure
 from orchbridge.orchestrator.large import AT_ONCE, read_large, unread
-from orchbridge.orchestrator.lifetimes import CertificateLife
+from orchbridge.orchestrator.lifetimes import CertificateLife, rbac_address
 from orchbridge.orchestrator.pool import Pool
 from orchbridge.orchestrator.reach import transport_trouble
 from orchbridge.orchestrator.requests import Params, Request
@@ -51,10 +51,13 @@ def unobserved(_: Asked) -> None:
 class Exchange:
     """Sends requests to one source, within its budget."""
 
-    def __init__(self, access: Access, token: Token, pool: Pool, observe: Callable[[Asked], None]) -> None:
+    def __init__(
+        self, access: Access, token: Token, pool: Pool, observe: Callable[[Asked], None], console: Pool | None = None
+    ) -> None:
         self._access = access
         self._token = token
         self._pool = pool
+        self._console = console or pool  # connections of their own: each pool of httpx keeps one
         self._observe = observe
         self._large = asyncio.Lock()
         self._base = ""
@@ -79,7 +82,8 @@ class Exchange:
         await self.budget.take()
         started, code, count = time.monotonic(), "", 0
         try:
-            async with self._pool.use() as line, aclosing(await self._sent(line, request, params)) as response:
+            pool = self._console if request.console else self._pool
+            async with pool.use() as line, aclosing(await self._sent(line, request, params)) as response:
                 code = str(response.status_code)
                 self.certificate.seen(response)
                 body = Body(response, self._access.body_bytes_max)
@@ -103,7 +107,8 @@ class Exchange:
     async def _sent(self, line: httpx.AsyncHTTPTransport, request: Request, params: Params) -> httpx.Response:
         """Send without the layers of httpx for cookies, redirects and defaults: they cost more than the sending."""
         self._base = self._base or base_url(self._access)
-        url = f"{self._base}{request.path}"
+        base = rbac_address(self._access) if request.console else self._base
+        url = f"{base}{request.path}"
         if params:
             url = f"{url}?{urlencode(params)}"
         built = httpx.Request(

@@ -45,7 +45,7 @@ class Survey(msgspec.Struct, frozen=True):
 
 
 def aligned(known: Known, stretch: Stretch) -> int | None:
-    """Return behind which entry of the stretch the new ones begin, None where the known ones are not where they were."""
+    """Return behind which entry the new ones begin, None where the known ones are not where they were."""
     overlap = known.position - stretch.start
     if not 0 <= overlap <= len(stretch.digests):
         return None

@@ -123,7 +123,8 @@ class Work:
 
     def remember(self, digests: Sequence[str], position: int, *, whole: bool, purged: int = 0) -> None:
         """Take these (as `brief` makes them) as the newest that are known, up to a position; so many were purged."""
-        kept = tuple(digests[-self.state.reach.kept :])
+        room = min(self.state.reach.kept, position)  # what was purged has no place any more
+        kept = tuple(digests[max(0, len(digests) - room) :])
         counts = {digest: count for digest in set(kept) if (count := self.counts.get(digest, 1)) > 1}
         counts.pop(WILD, None)
         whole = whole and len(kept) == position
@@ -161,7 +162,15 @@ def begin(state: ActivityState) -> int:
         return state.seek
     if state.search is not None:
         return state.search
-    return max(0, state.known.position - min(state.reach.overlap, len(state.known.digests)))
+    return max(0, state.known.position - _overlap(state.known.digests, state.reach.overlap))
+
+
+def _overlap(digests: Sequence[str], least: int) -> int:
+    """Return how many known entries to read again: the first must be one of a kind, or a shift could not be seen."""
+    count = min(least, len(digests))
+    while count < len(digests) and digests[-count] in digests[len(digests) - count + 1 :]:
+        count += 1
+    return count
 
 
 def place(state: ActivityState) -> tuple[int, int]:
