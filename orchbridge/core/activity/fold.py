@@ -111,6 +111,8 @@ class _Sight:
             work.wait(TORN_AGAIN_S, torn=work.state.torn + 1)
         elif len(found.missing) > found.unread:
             self._suspect(found)
+        elif found.twins and work.state.suspicion != (doubt := ("twins", str(found.twins))):
+            work.wait(self.rest_s, suspicion=doubt)
         else:
             self._moved(found)
 

@@ -33,6 +33,7 @@ class Survey(msgspec.Struct, frozen=True):
     last     the place of the newest remembered one, `index` which of the remembered that is
     first    likewise of the oldest
     missing  digests that should be here and are not; `reached`: none can be further up
+    twins    how many are missing of the kind that the stretch begins with: purged, or not here yet
     unread   how many entries of the stretch could not be read
     """
 
@@ -40,6 +41,7 @@ class Survey(msgspec.Struct, frozen=True):
     first: tuple[int, int]
     last: tuple[int, int]
     missing: tuple[str, ...]
+    twins: int
     reached: bool
     unread: int
 
@@ -79,13 +81,15 @@ def survey(known: Known, stretch: Stretch) -> Survey | None:
     seen_on = last[0] < len(stretch.digests) - 1 or stretch.ends
     horizon = len(known.digests) if seen_on else last[1]
     twin = known.digests[first[1]]  # a stretch that begins among equal ones does not show all of them
-    missing = tuple(
+    lacking = [
         digest
         for index, digest in enumerate(known.digests[:horizon])
-        if index > first[1] and index not in found and digest not in {WILD, twin}
-    )
+        if index > first[1] and index not in found and digest != WILD
+    ]
+    missing = tuple(digest for digest in lacking if digest != twin)
+    twins = len(lacking) - len(missing)
     return Survey(
-        tuple(sorted(fresh)), first, last, missing, seen_on, sum(digest is None for digest in stretch.digests)
+        tuple(sorted(fresh)), first, last, missing, twins, seen_on, sum(digest is None for digest in stretch.digests)
     )
 
 

@@ -144,7 +144,8 @@ def _failed(work: Work, answer: Answer) -> None:
             return
         if not state.absent:
             work.troubles.append((f"the activity of {work.service}", trouble))
-        work.wait(ABSENT_RETRY_S, version=2, absent=True)
+        moved = state.known.position and not state.absent  # it was there: upgraded, most likely
+        work.wait(work.settings.poll_s if moved else ABSENT_RETRY_S, version=2, absent=True)
         return
     failures = state.failures + 1
     pause = trouble.retry_after_s or backoff(work.settings.name, failures)

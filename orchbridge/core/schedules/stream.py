@@ -184,7 +184,9 @@ def _failed(work: Work, question: Schedules, answer: Answer) -> None:
             return
         if not work.state.absent:
             work.troubles.append(("the schedules", trouble))
-        work.change(absent=True, old=False, due=work.now + ABSENT_RETRY_S)
+        moved = work.state.listed_at and not work.state.absent  # it was there: upgraded, most likely
+        pause = work.settings.poll_s if moved else ABSENT_RETRY_S
+        work.change(absent=True, old=False, due=work.now + pause)
         return
     failures = work.state.failures + 1
     pause = trouble.retry_after_s or backoff(work.settings.name, failures)

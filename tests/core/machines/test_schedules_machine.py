@@ -216,7 +216,7 @@ class SchedulesMachine(RuleBasedStateMachine):
         self.faults.heal()
         self.carrier.fates = []
         self.old = self.both = self.clamped = False
-        self.live(700.0 if self.carrier.state.old else 60.0, 1)
+        self.live(700.0 if self.carrier.state.old or self.carrier.state.absent else 60.0, 1)
         self.news_is_true()
         told = Counter[tuple[int, str]]()
         for record in self.ledger.records:
