@@ -8,6 +8,8 @@ import pytest
 
 from orchbridge.cli import wiring
 from orchbridge.config import load
+from orchbridge.ops import catalogue
+from orchbridge.sinks import needs
 
 CONFIG = """
 [[sources]]
@@ -41,3 +43,21 @@ def test_an_inventory_is_told_how_many_nodes_to_name(tmp_path: Path) -> None:
         file.write_text(text)
         streams = {stream.id.kind: stream for stream in wiring.streams_of(load(file, {}))["prod"]}
         assert streams["inventory"].settings.node_series == wanted
+
+
+def test_activity_and_schedules_come_on_request(tmp_path: Path) -> None:
+    file = tmp_path / "orchbridge.toml"
+    (tmp_path / "token").write_text("t")
+    more = 'start = "earliest"\nstreams = ["activity", "schedules"]\nactivity_services = ["rbac"]\n'
+    more += "activity_interval_s = 7.0\nschedules_interval_s = 9.0\n"
+    plain = CONFIG.format(token=tmp_path / "token", start="now", sink='type = "stdout"')
+    file.write_text(plain.replace('start = "now"\n', more))
+    streams = {stream.id.kind: stream for stream in wiring.streams_of(load(file, {}))["prod"]}
+    assert {kind: stream.settings.poll_s for kind, stream in streams.items()} == {
+        "activity-rbac": 7.0,
+        "schedules": 9.0,
+    }
+    assert streams["schedules"].settings.missed_after_s == 300.0
+    for kind, channel in (("activity-rbac", "audit"), ("schedules", "jobs")):
+        assert channel in needs.channels(streams[kind].id)
+        assert channel in catalogue.channels(kind)
