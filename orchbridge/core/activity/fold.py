@@ -128,13 +128,13 @@ class _Sight:
             return
         else:
             work.change(torn=0)
-        self._pace(end)
+        self._pace(end, news=end > overlap)
 
-    def _pace(self, end: int) -> None:
+    def _pace(self, end: int, *, news: bool = True) -> None:
         """Ask on at once where there is more to read, else rest until the next look."""
         stretch, total = self.stretch, self.work.state.total
-        more = end < len(self.items) or (stretch.end < total if total is not None else not stretch.ends)
-        self.work.wait(0.0 if more and end else self.rest_s)
+        more = end < len(self.items) or (news and (total is None or stretch.end < total))
+        self.work.wait(0.0 if more else self.rest_s)
 
     def _deliver(self, places: Iterable[int], late_until: int) -> int:
         """Deliver the entries at these places; return behind which place of the page that came to an end."""
