@@ -48,7 +48,7 @@ def fold_page(work: Work, question: Activity, page: Page, asked_at: float) -> No
     if backward:
         items.reverse()
         if told.start > wanted:
-            _too_high(work, question, len(items), before != page.total, rest_s)
+            _too_high(work, question, page, before != page.total, rest_s)
             return
     work.listed = True
     sight = _Sight(work, items, told, rest_s)
@@ -58,10 +58,12 @@ def fold_page(work: Work, question: Activity, page: Page, asked_at: float) -> No
         sight.read()
 
 
-def _too_high(work: Work, question: Activity, count: int, more: bool, rest_s: float) -> None:
+def _too_high(work: Work, question: Activity, page: Page, more: bool, rest_s: float) -> None:  # noqa: FBT001
     """The answer of a server that begins with its newest entries does not reach down to what was asked for."""
-    if 0 < count < question.limit:
-        work.wait(0.0 if count < work.state.limit else rest_s, limit=min(count, work.state.limit))
+    count, least = len(page.items), 2 * work.state.reach.overlap
+    clamped = not page.cut and least <= count < question.limit
+    if clamped and count < work.state.limit:
+        work.wait(0.0, limit=count)
     else:
         work.wait(0.0 if more else rest_s)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import msgspec
 
@@ -33,7 +33,7 @@ class Survey(msgspec.Struct, frozen=True):
     last     the place of the newest remembered one, `index` which of the remembered that is
     first    likewise of the oldest
     missing  digests that should be here and are not; `reached`: none can be further up
-    twins    how many are missing of the kind that the stretch begins with: purged, or not here yet
+    twins    how many may be missing of the kind that the stretch is made of: purged, or not here yet
     unread   how many entries of the stretch could not be read
     """
 
@@ -60,8 +60,9 @@ def aligned(known: Known, stretch: Stretch) -> int | None:
 
 def survey(known: Known, stretch: Stretch) -> Survey | None:
     """Return what the stretch shows, None where nothing remembered is in it."""
+    lowest, twins = _lower_end(known, stretch)
     places = defaultdict[str, list[int]](list)
-    for index in range(len(known.digests) - 1, -1, -1):
+    for index in range(len(known.digests) - 1, lowest - 1, -1):
         places[known.digests[index]].append(index)  # the oldest is taken first
     places.pop(WILD, None)
     matches = list[tuple[int, int]]()
@@ -78,19 +79,38 @@ def survey(known: Known, stretch: Stretch) -> Survey | None:
     fresh += [place for place, digest in enumerate(stretch.digests) if digest is None and place > behind]
     first, last = matches[0], max(matches, key=lambda match: match[1])
     found = {index for _, index in matches}
-    seen_on = last[0] < len(stretch.digests) - 1 or stretch.ends
-    horizon = len(known.digests) if seen_on else last[1]
-    twin = known.digests[first[1]]  # a stretch that begins among equal ones does not show all of them
-    lacking = [
+    reached = stretch.ends or last[1] == len(known.digests) - 1
+    horizon = len(known.digests) if reached else last[1]
+    missing = tuple(
         digest
         for index, digest in enumerate(known.digests[:horizon])
         if index > first[1] and index not in found and digest != WILD
-    ]
-    missing = tuple(digest for digest in lacking if digest != twin)
-    twins = len(lacking) - len(missing)
-    return Survey(
-        tuple(sorted(fresh)), first, last, missing, twins, seen_on, sum(digest is None for digest in stretch.digests)
     )
+    unread = sum(digest is None for digest in stretch.digests)
+    return Survey(tuple(sorted(fresh)), first, last, missing, twins if reached else 0, reached, unread)
+
+
+def _lower_end(known: Known, stretch: Stretch) -> tuple[int, int]:
+    """Return which remembered entry the stretch begins with, and how many more there may be of its kind.
+
+    Among equal ones that is the one that what follows fits best. Where it fits several as well, it is the one that
+    stands there if nothing has moved, else the newest; it stays doubtful where nothing else follows at all.
+    """
+    seen, digests = stretch.digests, known.digests
+    if not seen or seen[0] not in digests:
+        return 0, 0
+    lengths = {index: _common(digests, index, seen) for index, each in enumerate(digests) if each == seen[0]}
+    best = max(lengths.values())
+    fitting = [index for index, length in lengths.items() if length == best]
+    expected = len(digests) - known.position + stretch.start
+    chosen = expected if expected in fitting else fitting[-1]
+    return chosen, chosen - fitting[0] if best == len(seen) and chosen != expected else 0
+
+
+def _common(digests: Sequence[str], index: int, seen: Sequence[str | None]) -> int:
+    """Return how many entries agree, one after the other from there on."""
+    pairs = zip(digests[index:], seen, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[1] is None or pair[0] in {pair[1], WILD}, pairs))
 
 
 def _older_twin(known: Known, digest: str, matches: list[tuple[int, int]], complete: bool) -> bool:

@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from orchbridge.core import times
+from orchbridge.core.activity.known import short
 from orchbridge.core.activity.stream import ActivityStream
 from orchbridge.core.activity.work import Reach
 from orchbridge.core.facts import Commit, Deed, Job, Named
+from orchbridge.core.normalize.activity import digest
+from orchbridge.core.normalize.context import Origin
 from orchbridge.core.questions import Activity, Answer, JobDetail, Page, Question, Trouble
+from orchbridge.core.redact import Rules
 from orchbridge.core.walk import Start
 from tests.core.live import settings
 from tests.core.machines.budget import budget
@@ -24,6 +28,7 @@ from tests.core.machines.ledger import Ledger
 
 BEGIN = 1_000_000.0
 REACH = Reach(limit=40, kept=24, overlap=4, room=6)
+ORIGIN = Origin("prod", Rules())
 BURIED_MAX = REACH.kept - 8
 seeds = st.integers(0, 2**16)
 pauses = st.sampled_from([0.0, 0.5, 1.0, 4.0])
@@ -118,7 +123,9 @@ class ActivityMachine(RuleBasedStateMachine):
         """One question a tick while nothing happens and the server is well."""
         state = self.carrier.state
         quiet = not self.faults.at_work and not self.carrier.under_way and not self.carrier.arrived
+        rows = [short(digest("rbac", entry.fact(), ORIGIN)) for entry in self.shown(self.now)[-REACH.kept :]]
         told = state.begun and state.total == len(self.shown(self.now)) == state.known.position
+        told = told and rows[-len(state.known.digests) :] == list(state.known.digests)
         known = not state.dirty and state.suspicion is None and state.version in self.versions
         known = known and state.newest_first == self.newest_first
         return 1 if quiet and told and known else None
