@@ -58,7 +58,7 @@ def fold_page(work: Work, question: Activity, page: Page, asked_at: float) -> No
         sight.read()
 
 
-def _too_high(work: Work, question: Activity, page: Page, more: bool, rest_s: float) -> None:  # noqa: FBT001
+def _too_high(work: Work, question: Activity, page: Page, more: bool, rest_s: float) -> None:
     """The answer of a server that begins with its newest entries does not reach down to what was asked for."""
     count, least = len(page.items), 2 * work.state.reach.overlap
     clamped = not page.cut and least <= count < question.limit
