@@ -169,7 +169,7 @@ class _Sight:
         rest = () if found.reached else known.digests[index + 1 :]
         end = self._deliver(found.fresh, late_until=last)
         upto = max(end, last + 1) if end < len(self.items) else len(self.items)
-        before = () if known.whole and stretch.start == 0 else known.digests[: found.first[1]]
+        before = () if known.whole and stretch.start == 0 else found.below
         begin = 0 if known.whole and stretch.start == 0 else found.first[0]
         purged = stretch.start == 0 and found.first[0] == 0 and found.first[1] > 0
         digests = [*(() if purged else before), *brief(self.full[begin:upto]), *rest]

@@ -31,7 +31,7 @@ class Survey(msgspec.Struct, frozen=True):
 
     fresh    places in the stretch of what was never read: in between is what became visible late
     last     the place of the newest remembered one, `index` which of the remembered that is
-    first    likewise of the oldest
+    first    likewise of the oldest; `below`: what is remembered of before that
     missing  digests that should be here and are not; `reached`: none can be further up
     twins    how many may be missing of the kind that the stretch is made of: purged, or not here yet
     unread   how many entries of the stretch could not be read
@@ -40,6 +40,7 @@ class Survey(msgspec.Struct, frozen=True):
     fresh: tuple[int, ...]
     first: tuple[int, int]
     last: tuple[int, int]
+    below: tuple[str, ...]
     missing: tuple[str, ...]
     twins: int
     reached: bool
@@ -62,8 +63,9 @@ def survey(known: Known, stretch: Stretch) -> Survey | None:
     """Return what the stretch shows, None where nothing remembered is in it."""
     lowest, twins = _lower_end(known, stretch)
     places = defaultdict[str, list[int]](list)
-    for index in range(len(known.digests) - 1, lowest - 1, -1):
-        places[known.digests[index]].append(index)  # the oldest is taken first
+    for index in range(len(known.digests) - 1, -1, -1):
+        if index >= lowest or known.digests[index] != stretch.digests[0]:
+            places[known.digests[index]].append(index)  # the oldest is taken first
     places.pop(WILD, None)
     matches = list[tuple[int, int]]()
     fresh = list[int]()
@@ -87,7 +89,8 @@ def survey(known: Known, stretch: Stretch) -> Survey | None:
         if index > first[1] and index not in found and digest != WILD
     )
     unread = sum(digest is None for digest in stretch.digests)
-    return Survey(tuple(sorted(fresh)), first, last, missing, twins if reached else 0, reached, unread)
+    below = tuple(digest for index, digest in enumerate(known.digests[: first[1]]) if index not in found)
+    return Survey(tuple(sorted(fresh)), first, last, below, missing, twins if reached else 0, reached, unread)
 
 
 def _lower_end(known: Known, stretch: Stretch) -> tuple[int, int]:
