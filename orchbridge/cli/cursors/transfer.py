@@ -195,6 +195,8 @@ def _told(
         return (f"{name}: what is remembered now cannot be used ({error}); then {where}",)
     if place.id.kind == "inventory":
         return (f"{name}: the next inventory is compared with what the node-state topic holds",)
+    if not noun:
+        return (f"{name}: from {now.high} to {where}; what was delivered between them comes again or is left out",)
     lines = [f"{name}: from {noun} {now.high} to {where}"]
     if then.epoch != now.epoch:
         lines.append(
