@@ -16,7 +16,9 @@ from orchbridge.core.errors import Denied
 from orchbridge.core.facts import Commit, LastRun, Odd, Schedule
 from orchbridge.core.questions import Activity, JobsPage, Page, Schedules, Trouble
 from orchbridge.orchestrator import Access, Client, pool
-from tests.orchestrator.servers import answering
+from orchbridge.orchestrator.doctor.reads import Reading
+from orchbridge.orchestrator.doctor.source import probe
+from tests.orchestrator.servers import answering, served
 
 ENTRY = {
     "objects": [{"id": "412", "name": "412", "type": "job"}, {"id": "a.test", "name": "a.test", "type": "node"}],
@@ -45,6 +47,7 @@ OLD_TASK = {
     "scope": {"nodes": ["a.test"]}, "enviroment": "production", "owner": {"id": "1", "login": "ops"},
     "description": "", "scheduled_time": "2024-03-16T11:00:00Z",
 }  # fmt: skip
+JOBS = "/orchestrator/v1/scheduled_jobs"
 Handler = Callable[[Request], Response]
 
 
@@ -195,3 +198,26 @@ async def test_the_order_of_keys_is_no_change(monkeypatch: pytest.MonkeyPatch) -
     told = {"items": [PLAN, turned], "pagination": {"total": 2}}
     page = await ask(Served(monkeypatch, lambda _: answering({}), lambda _: answering(told)), Schedules(200))
     assert page.items[0].parts == page.items[1].parts
+
+
+@pytest.mark.parametrize(
+    ("answers", "levels"),
+    [
+        ({f"{JOBS}/environment_jobs": {"items": []}, "/activity-api/v2/events": {"commits": []}},
+         {"scheduled jobs": "ok", "activity": "ok"}),
+        ({JOBS: {"items": []}, "/activity-api/v1/events": {"commits": []}},
+         {"scheduled jobs": "ok", "activity": "ok"}),
+        ({}, {"scheduled jobs": "warning", "activity": "warning"}),
+        ({"/activity-api/v2/events": 403}, {"scheduled jobs": "warning", "activity": "failed"}),
+    ],
+)  # fmt: skip
+async def test_the_check_reads_them_too(answers: dict[str, Any], levels: dict[str, str]) -> None:
+    def told(request: Request) -> Response:
+        found = answers.get(request.url.path, {} if request.url.path == "/orchestrator/v1" else 404)
+        return Response("no", found) if isinstance(found, int) else answering(found)
+
+    async with served(told) as door:
+        findings = await probe(Access("prod", door.url, token="t"), Reading(("schedules", "activity")))
+    seen = {each.subject.removeprefix("prod: "): each for each in findings}
+    assert {name: seen[name].level for name in levels} == levels
+    assert all(seen[name].hint for name, level in levels.items() if level != "ok")
