@@ -233,15 +233,16 @@ def test_a_run_that_could_not_be_submitted_is_missed_with_the_reason() -> None:
 def test_an_outcome_that_comes_after_all_is_not_told_as_a_second_miss() -> None:
     server = Orchestrator([schedule(planned=20.0)])
     one = settled(life(server), 200.0)
-    server.items = [schedule(planned=20.0, last=run(20.0, error=b"{}"))]
+    server.items = [schedule(planned=20.0, last=run(22.0, error=b"{}"))]
     settled(one, 100.0)
     assert words(one.store) == ["31 run.missed"]
 
 
-def test_a_run_that_is_moved_is_not_missed() -> None:
+@pytest.mark.parametrize("at", [10.0, 60.0])
+def test_a_run_that_is_moved_is_not_missed(at: float) -> None:
     server = Orchestrator([schedule(planned=20.0)])
     one = life(server)
-    one.until(one.now + 10.0, step=5.0)
+    one.until(one.now + at, step=5.0)
     moved = msgspec.structs.replace(schedule(planned=900.0), parts={"schedule": b"2"})
     server.items = [moved]
     settled(one, 200.0)
