@@ -124,7 +124,7 @@ class _Sight:
         end = self._deliver(range(overlap, len(self.items)), late_until=0)
         if end > overlap:
             news = brief(self.full[overlap:end])
-            work.remember([*known.digests, *news], known.position + end - overlap, whole=known.whole)
+            work.remember([*known.digests, *news], known.position + end - overlap, whole=work.state.known.whole)
         elif overlap < len(self.items):
             work.wait(TORN_AGAIN_S)
             return
@@ -176,7 +176,7 @@ class _Sight:
         settled = stretch.start + last + 1 + len(rest)
         gone = 0 if found.missing else max(0, known.position - settled)
         position = stretch.start + upto + len(rest)
-        work.remember(digests, position, whole=known.whole and not purged, purged=gone)
+        work.remember(digests, position, whole=work.state.known.whole and not purged, purged=gone)
         if rest:
             work.wait(0.0, search=max(stretch.start + 1, stretch.end - REACH))
         else:
@@ -205,7 +205,7 @@ class _Sight:
         since = times.seconds(state.known.newest)
         head = replace(state.head, epoch=state.head.epoch + 1, since=since if since is not None else state.head.since)
         work.counts = {}
-        forgotten = Known(newest=state.known.newest)
+        forgotten = Known(whole=True, newest=state.known.newest)
         work.change(head=head, search=None, suspicion=None, dirty=True, known=forgotten)
         self._told("nothing of what was delivered last is in the list any more")
         work.wait(0.0)

@@ -105,6 +105,7 @@ class Work:
         moment = times.seconds(item.stamp)
         if head.since is not None:
             if moment is None or moment < head.since:
+                self.change(known=replace(self.state.known, whole=False))
                 return  # from before the stream begins, or told in an earlier epoch
             self.change(head=replace(head, since=None))
         name = f"{digest}/{which}"
