@@ -108,7 +108,11 @@ class _Sight:
         if found is None:
             self._search_on()
         elif work.state.search is None and found.first != expected:
-            work.wait(0.0, search=max(0, known.position - len(known.digests)))  # look at everything that is known
+            begin_at = max(0, known.position - len(known.digests))
+            work.wait(0.0, search=begin_at, looked=None)  # look at everything that is known
+        elif work.state.search is not None and self._hides_some(found):
+            low = max(0, stretch.start - found.first[1] - REACH)
+            work.wait(0.0, search=low, looked=low)
         elif found.missing and len(found.missing) <= found.unread and work.state.torn < TORN_MAX:
             work.wait(TORN_AGAIN_S, torn=work.state.torn + 1)
         elif len(found.missing) > found.unread:
@@ -117,6 +121,12 @@ class _Sight:
             work.wait(self.rest_s, suspicion=doubt)
         else:
             self._moved(found)
+
+    def _hides_some(self, found: Survey) -> bool:
+        """Whether known entries, and what became visible late among them, may stand below this stretch unseen."""
+        place, index = found.first
+        looked, low = self.work.state.looked, self.stretch.start - index - REACH
+        return place == 0 < index and self.stretch.start > 0 and (looked is None or max(0, low) < looked)
 
     def _onward(self, overlap: int) -> None:
         """Deliver what stands behind the known entries, as far as one batch holds it."""
@@ -187,7 +197,7 @@ class _Sight:
         work, state, stretch = self.work, self.work.state, self.stretch
         known = state.known
         if state.search is None:
-            work.wait(0.0, search=max(0, known.position - len(known.digests)))
+            work.wait(0.0, search=max(0, known.position - len(known.digests)), looked=None)
         elif stretch.start > 0:
             top = state.search if state.total is None else min(state.search, state.total)
             step = max(SHORTEST_STEP, (len(self.items) or state.limit) - SHORTEST_STEP)

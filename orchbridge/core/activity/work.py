@@ -46,6 +46,7 @@ class ActivityState(msgspec.Struct, frozen=True):
     start        where a stream without a memory begins; None while a job has to be asked for when that was
     seek         start "now": where the end of the list is looked for next
     search       where the place is looked for next, None while it is known
+    looked       the lowest place that was looked at in this search, where it went below where it began
     suspicion    what the newest answer says of the list's history, to be confirmed by another one
     newest_first this server cannot order its list: it begins with the newest
     total        how many there are by the server's own count: a hint, never a place
@@ -60,6 +61,7 @@ class ActivityState(msgspec.Struct, frozen=True):
     dirty: bool = True
     seek: int = 0
     search: int | None = None
+    looked: int | None = None
     suspicion: tuple[str, ...] | None = None
     version: int = 2
     newest_first: bool = False

@@ -141,7 +141,9 @@ class ActivityMachine(RuleBasedStateMachine):
     def commit(self, count: int, equal: bool, hidden: float, pause: float) -> None:
         self._add(self.now, hidden=hidden)
         for _ in range(count - 1):
+            self.carrier.now += 0.0 if equal else 1.1  # a list of one second alone would not tell which way it runs
             self._add(self.now, equal=equal)
+        self.carrier.now += 1.1
         self.carrier.until(self.now + pause, Random(1))
 
     @rule(many=st.integers(8, 120))
