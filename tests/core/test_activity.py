@@ -187,6 +187,18 @@ def test_a_purge_moves_the_place_and_nothing_else(most: int, counts: bool) -> No
     assert view.position == 1_002, "the cursor never goes back within an epoch"
 
 
+def test_a_restore_that_brings_back_what_was_purged_repeats_nothing() -> None:
+    console = Console([entry(n) for n in range(5_000)])
+    one = settled(life(console))
+    whole = console.entries
+    console.entries = whole[4_000:]
+    settled(one)
+    console.entries = [*whole, entry(5_000)]
+    settled(one, 30.0)
+    assert numbers(one.store) == list(range(5_001))
+    assert notices(one.store) == []
+
+
 def test_where_everything_known_was_purged_what_is_newer_is_told_in_a_new_epoch() -> None:
     console = Console([entry(n) for n in range(50)])
     one = settled(life(console))

@@ -198,16 +198,21 @@ class _Sight:
         known = state.known
         if state.search is None:
             work.wait(0.0, search=max(0, known.position - len(known.digests)), looked=None)
+        elif state.looked is None and state.total is not None and stretch.end < state.total:
+            work.wait(0.0, search=max(0, state.total - self._step()), looked=stretch.start)  # from the top down
         elif stretch.start > 0:
             top = state.search if state.total is None else min(state.search, state.total)
-            step = max(SHORTEST_STEP, (len(self.items) or state.limit) - SHORTEST_STEP)
-            work.wait(0.0, search=max(0, top - step))
+            work.wait(0.0, search=max(0, top - self._step()), looked=min(stretch.start, state.looked or stretch.start))
         elif not self.items:
             work.wait(self.rest_s, search=None, suspicion=None)  # an empty list says nothing; what comes next will
         elif state.suspicion != ("lost",):
             work.wait(self.rest_s, search=None, suspicion=("lost",))
         else:
             self._lost()
+
+    def _step(self) -> int:
+        """Return how far down the next stretch of a search begins: two of them overlap."""
+        return max(SHORTEST_STEP, (len(self.items) or self.work.state.limit) - SHORTEST_STEP)
 
     def _lost(self) -> None:
         """Nothing that is remembered is left: what is not older than the newest of it is new."""
