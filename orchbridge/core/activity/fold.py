@@ -51,7 +51,7 @@ def fold_page(work: Work, question: Activity, page: Page, asked_at: float) -> No
             _too_high(work, question, page, before != page.total, rest_s)
             return
     work.listed = True
-    sight = _Sight(work, items, told, rest_s)
+    sight = _Sight(work, items, told, rest_s, directed=direction is not None)
     if work.state.start is not None:
         sight.seek()
     else:
@@ -71,8 +71,9 @@ def _too_high(work: Work, question: Activity, page: Page, more: bool, rest_s: fl
 class _Sight:
     """The entries of one page, oldest first, with their digests: `full` ones for ids, short ones to compare."""
 
-    def __init__(self, work: Work, items: Sequence[Item], told: Stretch, rest_s: float) -> None:
+    def __init__(self, work: Work, items: Sequence[Item], told: Stretch, rest_s: float, *, directed: bool) -> None:
         self.work, self.items, self.rest_s = work, items, rest_s
+        self.blind = not directed and told.start > 0  # it does not show which way the list runs; its beginning may
         self.full = told.digests
         short = tuple(None if each is None else memory.short(each) for each in told.digests)
         self.stretch = Stretch(told.start, short, told.ends)
@@ -115,6 +116,8 @@ class _Sight:
             work.wait(0.0, search=low, looked=low)
         elif found.missing and len(found.missing) <= found.unread and work.state.torn < TORN_MAX:
             work.wait(TORN_AGAIN_S, torn=work.state.torn + 1)
+        elif len(found.missing) > found.unread and self.blind:
+            work.wait(0.0, search=0)
         elif len(found.missing) > found.unread:
             self._suspect(found)
         elif found.twins and work.state.suspicion != (doubt := ("twins", str(found.twins))):

@@ -53,6 +53,7 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     digests  those of `Known`, packed; equal: its counts
     since    what is older is passed over, until the first that is not; Unix seconds
     odd      names of entries that were set aside
+    newest_first  the server began its list with the newest when it was last asked
     """
 
     v: int = 1
@@ -68,6 +69,7 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     newest: str | None = None
     since: float | None = None
     odd: tuple[str, ...] = ()
+    newest_first: bool = False
 
     @property
     def epoch_name(self) -> str:

@@ -55,7 +55,9 @@ class ActivityRecall:
                 settings.name, self._head, url=settings.url, keys=settings.keys, adopt=settings.adopt
             )
             head = msgspec.structs.replace(head, owner=self._owner)
-            return ActivityState(head, known, begun=True, start=None, limit=reach.limit, reach=reach)
+            return ActivityState(
+                head, known, begun=True, start=None, newest_first=head.newest_first, limit=reach.limit, reach=reach
+            )
         head = Head(url=settings.url, keys=settings.keys, owner=self._owner)
         fresh = ActivityState(
             head, Known(whole=True), begun=False, start=settings.start, limit=reach.limit, reach=reach

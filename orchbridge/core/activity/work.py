@@ -149,7 +149,9 @@ class Work:
         """Return the batch; the head travels with whatever it vouches for."""
         state, documents = self.state, dict[str, bytes | None]()
         if state.begun and state.dirty and self.listed:
-            documents[self.settings.name] = memory.encode(state.head, state.known)
+            documents[self.settings.name] = memory.encode(
+                replace(state.head, newest_first=state.newest_first), state.known
+            )
             state = replace(state, dirty=False)
         return Batch(tuple(self.records), documents, state, (), tuple(self.troubles))
 
