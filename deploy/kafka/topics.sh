@@ -36,7 +36,7 @@ ARGUMENTS=("$@")
 create "$GROUP.cursors" 48 cleanup.policy=compact "${SMALL[@]}"
 for source in $SOURCES; do
   prefix=${TOPIC_PREFIX//"{source}"/$source}
-  for channel in jobs job-events plans reachability quarantine notices; do
+  for channel in jobs job-events plans reachability audit quarantine notices; do
     create "$prefix.$channel" "$PARTITIONS" cleanup.policy=delete "retention.ms=$((35 * DAY_MS))"
   done
   create "$prefix.heartbeat" 1 cleanup.policy=delete "retention.ms=$DAY_MS" "segment.ms=$((DAY_MS / 4))"

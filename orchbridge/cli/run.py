@@ -23,7 +23,7 @@ from orchbridge.cli.memory import return_large_blocks
 from orchbridge.config import Http, Settings
 from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.ports import Finding, StreamId, Watch
-from orchbridge.core.records import NODE_STATE, PLANS, REACHABILITY, Record
+from orchbridge.core.records import AUDIT, NODE_STATE, PLANS, REACHABILITY, Record
 from orchbridge.core.window import BACKFILL, RUN_HEADER
 from orchbridge.ops.alarms import AlarmBook
 from orchbridge.ops.app import application
@@ -47,8 +47,13 @@ KIND_OF = {PLANS: "plans", REACHABILITY: "inventory", NODE_STATE: "inventory"}  
 
 def stream_of(record: Record) -> StreamId:
     """Return the stream a record came from; those that read history mark theirs."""
-    kind = KIND_OF.get(record.channel, "jobs")
     run = dict(record.headers).get(RUN_HEADER)
+    if record.channel == AUDIT:
+        kind = f"activity-{record.subject.partition('/')[2]}"
+    elif record.type.startswith("schedule."):
+        kind = "schedules"
+    else:
+        kind = KIND_OF.get(record.channel, "jobs")
     if run is not None:
         kind = f"{kind}-{run}" if run == BACKFILL else f"replay-{run}"
     return StreamId(record.instance, kind)

@@ -13,6 +13,7 @@ import msgspec
 from orchbridge import __version__
 from orchbridge.config import Http, Jsonl, Kafka, Redaction, Settings, Sink, Source, Stdout
 from orchbridge.core import times
+from orchbridge.core.activity.stream import KIND, ActivityStream
 from orchbridge.core.errors import ConfigError
 from orchbridge.core.inventory.stream import InventoryStream
 from orchbridge.core.jobs.stream import JobStream
@@ -25,6 +26,7 @@ from orchbridge.core.ports import Finding, StreamId
 from orchbridge.core.ports import Sink as SinkPort
 from orchbridge.core.records import Record
 from orchbridge.core.redact import Rules
+from orchbridge.core.schedules.stream import ScheduleStream
 from orchbridge.core.settings import StreamSettings
 from orchbridge.core.view import StreamView
 from orchbridge.core.walk import Start
@@ -42,11 +44,12 @@ from orchbridge.runtime.watchdog import Bounds
 if TYPE_CHECKING:
     from orchbridge.sinks.kafka import KafkaSettings
 
-Tail: TypeAlias = JobStream | PlanStream | InventoryStream | JobWindow | PlanWindow
+Tail: TypeAlias = JobStream | PlanStream | InventoryStream | ActivityStream | ScheduleStream | JobWindow | PlanWindow
 STREAMS: Mapping[str, Callable[[StreamSettings], Tail]] = {
     "jobs": JobStream,
     "plans": PlanStream,
     "inventory": InventoryStream,
+    "schedules": ScheduleStream,
 }
 BACKFILLS: Mapping[str, Callable[[StreamSettings], Tail]] = {"jobs": JobWindow, "plans": PlanWindow}
 BACKFILL_SHARE = 0.5  # of a source's budget of requests
@@ -137,6 +140,19 @@ def keys_of(topic_prefix: str) -> str:
     return "bare" if "{source}" in topic_prefix else "prefixed"
 
 
+def stream_of(kind: str) -> Callable[[StreamSettings], Tail]:
+    """Return what makes a live stream of this kind."""
+    return ActivityStream if kind.startswith(KIND) else STREAMS[kind]
+
+
+def interval_of(source: Source, kind: str) -> float:
+    """Return the seconds between a stream's looks."""
+    if kind.startswith(KIND):
+        return source.activity_interval_s
+    own = {"inventory": source.inventory_interval_s, "schedules": source.schedules_interval_s}
+    return own.get(kind, source.poll_interval_s)
+
+
 def stream_settings(source: Source, kind: str, rules: Rules, topic_prefix: str) -> StreamSettings:
     """Return what one stream is told."""
     return StreamSettings(
@@ -146,10 +162,11 @@ def stream_settings(source: Source, kind: str, rules: Rules, topic_prefix: str) 
         start=start_of(source.start),
         keys=keys_of(topic_prefix),
         adopt=source.adopt_cursor,
-        poll_s=source.inventory_interval_s if kind == "inventory" else source.poll_interval_s,
+        poll_s=interval_of(source, kind),
         grace_s=source.certificate_grace_s,
         late_window_s=source.late_window_s,
         forget_after_s=source.forget_after.total_seconds(),
+        missed_after_s=source.missed_after.total_seconds(),
     )
 
 
@@ -170,7 +187,7 @@ def _streams(source: Source, sink: Sink, rules: Rules, node_series: int) -> list
         return msgspec.structs.replace(plain, backfill=hands_over, node_series=node_series)
 
     return [
-        *(STREAMS[kind](told(kind)) for kind in source.streams),
+        *(stream_of(kind)(told(kind)) for kind in source.kinds),
         *(BACKFILLS[kind](told(f"{kind}-{BACKFILL}")) for kind in past),
     ]
 

@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from orchbridge.config import values
 
+MORE_STREAMS = ("activity", "schedules")  # on request
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 File: TypeAlias = Annotated[Path, AfterValidator(values.existing)]
 Folder: TypeAlias = Annotated[Path, AfterValidator(values.beside)]
@@ -33,6 +34,12 @@ TypePrefix: TypeAlias = Annotated[
         max_length=100,
         description="small letters and digits in words with dots",
     ),
+]
+
+
+Service: TypeAlias = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=50, description="small letters, digits and - between them"),
 ]
 
 
@@ -75,6 +82,12 @@ class Source(Section):
     streams: tuple[str, ...] = Field(default=("jobs", "plans", "inventory"), min_length=1)
     poll_interval_s: float = Field(default=2.0, gt=0, le=3600)
     inventory_interval_s: float = Field(default=30.0, gt=0, le=86_400)
+    activity_services: tuple[Service, ...] = Field(
+        default=("rbac", "classifier", "pe-console", "code-manager"), min_length=1, max_length=20
+    )
+    activity_interval_s: float = Field(default=10.0, gt=0, le=86_400)
+    schedules_interval_s: float = Field(default=30.0, gt=0, le=86_400)
+    missed_after: Duration = Field(default=timedelta(minutes=5), examples=["5m"])
     heartbeat_interval_s: float = Field(default=60.0, ge=0, le=86_400)
     concurrency: int = Field(default=8, ge=1, le=64)
     requests_per_s: float = Field(default=50.0, gt=0, le=1000)
@@ -90,15 +103,29 @@ class Source(Section):
     @field_validator("streams")
     @classmethod
     def _known_streams(cls, streams: tuple[str, ...]) -> tuple[str, ...]:
-        known = cls.model_fields["streams"].default
-        if "activity" in streams:
-            raise ValueError(f'"activity" is not available in this version; write {_listed(known)}')
+        known = (*cls.model_fields["streams"].default, *MORE_STREAMS)
         strange = [name for name in streams if name not in known]
         if strange:
             raise ValueError(f'"{strange[0][:40]}" is no stream; write {_listed(known)}')
         if len(set(streams)) < len(streams):
             raise ValueError(f"names a stream twice; write {_listed(known)}")
         return streams
+
+    @field_validator("activity_services")
+    @classmethod
+    def _each_once(cls, services: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(services)) < len(services):
+            raise ValueError(
+                f"names a service twice; write activity_services = {json.dumps(list(dict.fromkeys(services)))}"
+            )
+        return services
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The streams by their kinds: each service's activity is one of its own."""
+        activity = tuple(f"activity-{service}" for service in self.activity_services)
+        each = (activity if name == "activity" else (name,) for name in self.streams)
+        return tuple(kind for kinds in each for kind in kinds)
 
     @field_validator("proxy")
     @classmethod

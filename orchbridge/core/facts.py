@@ -121,6 +121,69 @@ class Connection(msgspec.Struct, frozen=True, gc=False):
     since: str | None = None
 
 
+class Named(msgspec.Struct, frozen=True):
+    """Who did something, or what it was done to, as the activity service calls it."""
+
+    id: str | None = None
+    name: str | None = None
+    type: str | None = None
+
+
+class Deed(msgspec.Struct, frozen=True):
+    """One thing done within a commit; servers with the first activity API tell its message alone."""
+
+    message: str | None = None
+    type: str | None = None
+    what: str | None = None
+    description: str | None = None
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """One entry of the activity service (reference 15); it has no id. `ip` is the chain of addresses it came by."""
+
+    raw: bytes
+    stamp: str | None = None
+    subject: Named = Named()
+    objects: tuple[Named, ...] = ()
+    deeds: tuple[Deed, ...] = ()
+    ip: str | None = None
+
+
+class LastRun(msgspec.Struct, frozen=True):
+    """A schedule's newest run: the job or plan job it started, or why it could not be submitted.
+
+    `kind` is "job" or "plan", None where it is not told; `error` is compact JSON, None where there was none.
+    """
+
+    stamp: str | None = None
+    kind: str | None = None
+    id: int | None = None
+    error: bytes | None = None
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """One scheduled job (reference 10). `interval_s` is None for one that runs once.
+
+    `parts` are what a person decides of it, each as compact JSON, by name: a change of one is a change of the
+    schedule. `planned` is when it runs next, None where it will not.
+    """
+
+    id: int
+    raw: bytes
+    type: str | None = None
+    name: str | None = None
+    environment: str | None = None
+    description: str | None = None
+    enabled: bool = True
+    begins: str | None = None
+    interval_s: float | None = None
+    planned: str | None = None
+    last: LastRun | None = None
+    owner: Owner = Owner()
+    sensitive: tuple[str, ...] = ()
+    parts: dict[str, bytes] = {}
+
+
 class TaskMeta(msgspec.Struct, frozen=True):
     """What a task's author declared sensitive (reference 8)."""
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from orchbridge.core.facts import Connection, Job, JobEvent, NodeRow, Odd, Plan, PlanEvent, TaskMeta
+from orchbridge.core.facts import Commit, Connection, Job, JobEvent, NodeRow, Odd, Plan, PlanEvent, Schedule, TaskMeta
 
 
 class JobsPage(msgspec.Struct, frozen=True, tag=True):
@@ -85,6 +85,26 @@ class TaskMetadata(msgspec.Struct, frozen=True, tag=True):
     environment: str
 
 
+class Activity(msgspec.Struct, frozen=True, tag=True):
+    """`GET /activity-api/v<version>/events?service_id=&order=asc`: a service's commits -> Page of Commit.
+
+    Oldest first, unless the server is so old that it does not know how to: then newest first.
+    """
+
+    service: str
+    limit: int
+    offset: int = 0
+    version: int = 2
+
+
+class Schedules(msgspec.Struct, frozen=True, tag=True):
+    """`GET /scheduled_jobs/environment_jobs`, or with `old` the API before it -> Page of Schedule."""
+
+    limit: int
+    offset: int = 0
+    old: bool = False
+
+
 Question: TypeAlias = (
     JobsPage
     | JobDetail
@@ -98,9 +118,11 @@ Question: TypeAlias = (
     | InventoryOf
     | BrokerStatus
     | TaskMetadata
+    | Activity
+    | Schedules
 )
 
-Item: TypeAlias = Job | JobEvent | NodeRow | Plan | PlanEvent | Connection | Odd
+Item: TypeAlias = Job | JobEvent | NodeRow | Plan | PlanEvent | Connection | Commit | Schedule | Odd
 
 
 class Page(msgspec.Struct, frozen=True):

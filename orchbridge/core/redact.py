@@ -43,6 +43,7 @@ PATH_LENGTH_MAX = 200
 TOGETHER_MAX = 1_000_000
 DEPTH_MAX = 64  # no answer of PE's comes near; a bomb must not exhaust the stack
 _PARAMETERS = ("params", "parameters")
+_PARAMETERS_IN = ("$.options", "$.input")  # of jobs and plans; of schedules
 
 
 class Redacted(msgspec.Struct, frozen=True):
@@ -62,8 +63,8 @@ def redact(
     """Return JSON without what the rules call a secret; the very bytes given where there is none.
 
     names           keys whose values are secret at any depth: what a task's author declared sensitive
-    unknown_params  the task's metadata cannot be read: nothing inside `options.params` or
-                    `options.parameters` may pass, unless the rules say to keep it
+    unknown_params  the task's metadata cannot be read: nothing inside `options.params`, or
+                    `parameters` of `options` or `input`, may pass, unless the rules say to keep it
     secrets         values that may not appear in any text, key or number; shorter ones than 4 are ignored
 
     Null, and under a mere key rule true and false, stay as they are. A key given twice keeps its last
@@ -312,7 +313,7 @@ class _Walk:
             if self._hides(key, value):
                 out[name] = self._note(here, mask(value, self.rules))
             else:
-                inside = unknown or (self.unknown and path == "$.options" and key in _PARAMETERS)
+                inside = unknown or (self.unknown and path in _PARAMETERS_IN and key in _PARAMETERS)
                 out[name] = self.value(value, here, unknown=inside)
         return out
 

@@ -17,6 +17,7 @@ class StreamSettings(msgspec.Struct, frozen=True):
     grace_s how long after a job's end its late events are waited for before the certificate
     late_window_s  how long after the certificate late events still get through
     forget_after_s how long a node stays disconnected before it is removed
+    missed_after_s  how long after its time a scheduled run may still show
     run     of a stream that reads history: "backfill" or the replay's id; empty for a live one
     node_series  how many nodes of an inventory are to be seen one by one
     backfill  a stream beside this one reads the history that `start` chooses; this one only hands it over
@@ -32,6 +33,7 @@ class StreamSettings(msgspec.Struct, frozen=True):
     grace_s: float = 10.0
     late_window_s: float = 900.0
     forget_after_s: float = 30 * 86_400.0
+    missed_after_s: float = 300.0
     node_series: int = 0
     run: str = ""
     backfill: bool = False

@@ -51,7 +51,7 @@ class StreamView(msgspec.Struct, frozen=True):
     are not delivered yet, those not taken up yet included; `flapping` the nodes lost three times within an
     hour; `named` tells of the first nodes by name whether they are connected, where that was asked for.
     `listed` is when the newest list of nodes that was believed was asked for (Unix seconds), None before the first.
-    `progress` is set for a window of history.
+    `progress` is set for a window of history; `schedules` counts scheduled jobs that will run, by type.
     """
 
     cursor: str = ""
@@ -72,6 +72,7 @@ class StreamView(msgspec.Struct, frozen=True):
     recent: tuple[RecentJob, ...] = ()
     running: tuple[RecentJob, ...] = ()
     progress: Progress | None = None
+    schedules: Mapping[str, int] = {}
 
 
 class _About(msgspec.Struct):

@@ -19,6 +19,7 @@ NOT_PE = COMPACTED | {HEARTBEAT}  # neither says when something happened at PE
 
 _NODE_RESULTS = {f"job.node.{result}.v1": result for result in ("finished", "failed", "errored", "skipped")}
 _TRANSITIONS = {f"node.{to}.v1": to for to in ("connected", "disconnected", "removed")}
+_SCHEDULES = {f"schedule.{to}.v1": to for to in ("created", "changed", "disabled", "removed")}
 _NOTICE_COUNTERS = {"gap": "orchbridge_gaps_total", "source_reset": "orchbridge_resets_total"}
 
 
@@ -56,6 +57,8 @@ class Account:
             "job.summary.v1": self._certificate,
             "plan.state.changed.v1": self._plan_state,
             "bridge.notice.v1": self._notice,
+            "schedule.run.missed.v1": self._missed,
+            "audit.activity.v1": self._activity,
         }
 
     def committed(self, where: Where, records: tuple[Record, ...], now: float) -> None:
@@ -74,6 +77,8 @@ class Account:
                 metrics.add("pe_node_results_total", where.source, _NODE_RESULTS[type_], by=count)
             elif type_ in _TRANSITIONS:
                 metrics.add("pe_node_transitions_total", where.source, _TRANSITIONS[type_], by=count)
+            elif type_ in _SCHEDULES:
+                metrics.add("pe_schedule_changes_total", where.source, _SCHEDULES[type_], by=count)
         self._marks(where, live)
         for record in records:
             if record.channel == QUARANTINE and record.data is not None:  # of history too: it is set aside only now
@@ -154,6 +159,14 @@ class Account:
         for each in PLAN_OUTCOMES:
             self._metrics.add("pe_plans_finished_total", source, each, by=each == outcome)
             self._metrics.add("pe_plan_outcomes_total", source, label, each, by=each == outcome)
+
+    def _missed(self, where: Where, data: Mapping[str, Any], now: float) -> None:  # noqa: ARG002
+        reason = self._bounds(where.source, "missed", data.get("reason"))
+        self._metrics.add("pe_scheduled_runs_missed_total", where.source, reason)
+
+    def _activity(self, where: Where, data: Mapping[str, Any], now: float) -> None:  # noqa: ARG002
+        service = self._bounds(where.source, "area", data.get("service"))
+        self._metrics.add("pe_activity_total", where.source, service)
 
     def _notice(self, where: Where, data: Mapping[str, Any], now: float) -> None:  # noqa: ARG002
         kind = self._bounds(where.source, "notice", data.get("kind"))

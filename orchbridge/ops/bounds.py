@@ -9,6 +9,7 @@ OTHER, NONE = "other", "none"
 NAMES_MAX = 100
 ENVIRONMENTS_MAX = 100  # pairs of job type and environment: each is three series
 BROKERS_MAX = 50
+SERVICES_MAX = 20
 UNKNOWN_MAX = 5  # of a label whose values we know: what a newer server may add
 LENGTH_MAX = 200
 
@@ -18,6 +19,7 @@ _KNOWN = {
     "stage": frozenset(catalogue.STAGES),
     "kind": frozenset(catalogue.TROUBLES),
     "notice": frozenset(catalogue.NOTICES),
+    "missed": frozenset(catalogue.MISSED),
 }
 _UP_FRONT = frozenset((type_, catalogue.ENVIRONMENT) for type_ in catalogue.JOB_TYPES)
 
@@ -27,7 +29,13 @@ class Bounds:
 
     def __init__(self, metrics: Metrics, names_max: int = NAMES_MAX) -> None:
         self._metrics = metrics
-        self._budgets = {"task": names_max, "plan": names_max, "broker": BROKERS_MAX, "code": 40}
+        self._budgets = {
+            "task": names_max,
+            "plan": names_max,
+            "broker": BROKERS_MAX,
+            "code": 40,
+            "area": SERVICES_MAX,
+        }
         self._known: dict[tuple[str, str], set[object]] = {}
 
     def __call__(self, source: str, label: str, value: object, *, counts: bool = True) -> str:

@@ -24,6 +24,9 @@ ENVIRONMENT = "production"  # of others there is nothing before their first job
 PLAN_OUTCOMES = ("success", "failure")
 RESULTS = ("finished", "failed", "errored", "skipped")
 TRANSITIONS = ("connected", "disconnected", "removed")
+SCHEDULE_TYPES = ("deploy", "task", "plan")
+MISSED = ("no_run", "submission_error")
+SCHEDULE_CHANGES = ("created", "changed", "disabled", "removed")
 WATCHDOGS = ("commit", "task", "question", "loop")
 STAGES = ("normalize", "publish")
 TROUBLES = (
@@ -38,8 +41,15 @@ CHANNELS = {
     "jobs": (records.JOBS, records.JOB_EVENTS, records.JOB_STATE, *_ALWAYS),
     "plans": (records.PLANS, *_ALWAYS),
     "inventory": (records.REACHABILITY, records.NODE_STATE, *_ALWAYS),
+    "schedules": (records.JOBS, *_ALWAYS),
 }
+ACTIVITY = "activity-"  # and the service
 CHANNELS |= {f"{kind}-{BACKFILL}": CHANNELS[kind] for kind in ("jobs", "plans")}
+
+
+def channels(kind: str) -> tuple[str, ...]:
+    """Return the channels that a stream of this kind writes to."""
+    return (records.AUDIT, *_ALWAYS) if kind.startswith(ACTIVITY) else CHANNELS.get(kind, ())
 
 
 class Metric(NamedTuple):
@@ -140,6 +150,20 @@ PE = (
         _S,
         "Time since a list of the inventory was last believed; the node counts are as old",
         "seconds",
+    ),
+    Metric("pe_scheduled_jobs", "gauge", ("source", "type"), "Scheduled jobs that will run, by type"),
+    Metric("pe_schedule_changes_total", "counter", ("source", "to"), "Schedules created, changed, disabled, removed"),
+    Metric(
+        "pe_scheduled_runs_missed_total",
+        "counter",
+        ("source", "reason"),
+        "Scheduled runs that did not happen: no run showed in time, or it could not be submitted",
+    ),
+    Metric(
+        "pe_activity_total",
+        "counter",
+        ("source", "area"),
+        "Entries of the activity service, by area: rbac, classifier, pe-console, code-manager",
     ),
 )
 

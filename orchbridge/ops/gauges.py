@@ -35,6 +35,7 @@ _OF_KIND = {
         "pe_node_connected",
         "pe_inventory_age_seconds",
     ),
+    "schedules": ("pe_scheduled_jobs",),
 }
 _EXPIRIES = {
     "orchbridge_token_expiry_timestamp_seconds": "token_expires",
@@ -71,6 +72,12 @@ class Gauges:
             self._stream_zeros(source, kind)
 
     def _stream_zeros(self, source: str, kind: str) -> None:
+        if kind.startswith(catalogue.ACTIVITY):
+            self._metrics.add("pe_activity_total", source, kind.removeprefix(catalogue.ACTIVITY), by=0)
+        for reason in catalogue.MISSED if kind == "schedules" else ():
+            self._metrics.add("pe_scheduled_runs_missed_total", source, reason, by=0)
+        for to in catalogue.SCHEDULE_CHANGES if kind == "schedules" else ():
+            self._metrics.add("pe_schedule_changes_total", source, to, by=0)
         for name in ("orchbridge_stream_owned", "orchbridge_stream_parked"):
             self._metrics.set(name, source, kind, to=0)
         for metric in catalogue.CATALOGUE:
@@ -79,7 +86,7 @@ class Gauges:
             if metric.labels == ("source", "stream") and metric.kind == "histogram":
                 self._metrics.observe(metric.name, source, kind, value=0, times=0)
         known = {
-            "orchbridge_records_committed_total": catalogue.CHANNELS.get(kind, ()),
+            "orchbridge_records_committed_total": catalogue.channels(kind),
             "orchbridge_quarantined_total": catalogue.STAGES,
             "orchbridge_notices_total": catalogue.NOTICES,
             "orchbridge_troubles_total": catalogue.TROUBLES,
@@ -131,6 +138,8 @@ class Gauges:
             put("pe_oldest_running_job_age_seconds", labels.source, to=_age(view.oldest_running, now))
         elif labels.stream == "plans":
             self._by_state("pe_plans", labels.source, catalogue.PLAN_STATES, view.jobs_by_state)
+        elif labels.stream == "schedules":
+            self._by_type(labels.source, view.schedules)
         elif labels.stream == "inventory":
             put("pe_nodes", labels.source, "true", to=view.nodes_connected)
             put("pe_nodes", labels.source, "false", to=view.nodes_disconnected)
@@ -159,6 +168,13 @@ class Gauges:
         for name, connected in view.named:
             self._metrics.set("pe_node_connected", source, clean(name, 300), to=connected)
         self._metrics.raised("orchbridge_series_overflow_total", source, "certname", to=view.tracked - len(view.named))
+
+    def _by_type(self, source: str, counts: Mapping[str, int]) -> None:
+        """Types that PE adds one day are counted together."""
+        known = catalogue.SCHEDULE_TYPES
+        for type_ in known:
+            self._metrics.set("pe_scheduled_jobs", source, type_, to=counts.get(type_, 0))
+        self._metrics.set("pe_scheduled_jobs", source, OTHER, to=sum(n for t, n in counts.items() if t not in known))
 
     def _by_state(self, name: str, source: str, known: tuple[str, ...], counts: dict[str, int]) -> None:
         """States that PE adds one day are counted together, so that they cannot become series without end."""

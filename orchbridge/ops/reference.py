@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from orchbridge.ops.bounds import BROKERS_MAX, ENVIRONMENTS_MAX, NAMES_MAX, UNKNOWN_MAX
+from orchbridge.ops.bounds import BROKERS_MAX, ENVIRONMENTS_MAX, NAMES_MAX, SERVICES_MAX, UNKNOWN_MAX
 from orchbridge.ops.catalogue import OURS, PE, Metric
 from orchbridge.ops.failures import RECENT_MAX, RECENT_S
 
@@ -46,7 +46,8 @@ how much that was.
 | `task`, `plan` | {NAMES_MAX} each; `name_series` in `[metrics]` |
 | `type` with `environment` | {ENVIRONMENTS_MAX} pairs, beside `production` |
 | `broker` | {BROKERS_MAX}; one that lost all its nodes stays, as 0 |
-| `type`, `kind`, `stage` | those we know, and {UNKNOWN_MAX} that a newer server may add |
+| `service` | {SERVICES_MAX} |
+| `type`, `kind`, `stage`, `reason` | those we know, and {UNKNOWN_MAX} that a newer server may add |
 
 Two metrics have labels that would have no end, and limits of their own:
 

@@ -219,9 +219,13 @@ class Client:
     ) -> Answer | Denial:
         """Try again at once where the connection went away before any answer, as idle ones may."""
         attempt = 0
+        try:
+            exchange = self._console.exchange() if request.console else self._exchange
+        except ConfigError as error:
+            return Trouble("tls", str(error))
         while True:
             try:
-                return await self._exchange.once(question, request, params, deadline)
+                return await exchange.once(question, request, params, deadline)
             except (httpx.TransportError, OSError) as error:
                 if attempt == RETRIES or not before_answer(error):
                     return transport_trouble(self._access, error)

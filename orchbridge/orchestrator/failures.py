@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from orchbridge.core.facts import Odd
 from orchbridge.core.questions import (
+    Activity,
     BrokerStatus,
     JobDetail,
     JobEvents,
@@ -68,6 +69,9 @@ def failure(
         return trouble("server")
     if isinstance(question, BrokerStatus) and status in {401, 403}:
         return trouble("forbidden")
+    if isinstance(question, Activity) and status in {401, 403}:  # another service: the orchestrator may be content
+        hint = token_hint(word, access) if status == 401 or word in ABOUT_TOKEN else _activity_hint(access)
+        return Denial(kind, f"{access.name}: {said}", hint, everything=False)
     if status == 401 or (status == 403 and word in ABOUT_TOKEN):
         return Denial(kind, f"{access.name}: {said}", token_hint(word, access), everything=True)
     if status == 403:
@@ -154,6 +158,11 @@ def token_hint(word: str, access: Access) -> str:
             )
         case _:
             return fresh
+
+
+def _activity_hint(access: Access) -> str:
+    then = f"then touch {access.token_file}" if access.token_file else "then restart"
+    return f"let a role of the token's user read the activity service, {then}; or leave activity out of `streams`"
 
 
 def permission_hint(access: Access) -> str:

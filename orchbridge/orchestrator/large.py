@@ -18,6 +18,7 @@ from orchbridge.core.questions import (
     PlanEvents,
     PlansPage,
     Question,
+    Schedules,
     Trouble,
 )
 from orchbridge.orchestrator import wire
@@ -39,7 +40,7 @@ async def read_large(question: Question, head: list[bytes], rest: AsyncGenerator
     match question:
         case JobEvents() | PlanEvents():
             return await _in_parts(question, pieces, body, cut_at=AT_ONCE)
-        case JobsPage() | PlansPage() | JobNodes() | Inventory() | InventoryOf():
+        case JobsPage() | PlansPage() | JobNodes() | Inventory() | InventoryOf() | Schedules():
             return await _in_parts(question, pieces, body, cut_at=None)
         case _:
             whole = b"".join([piece async for piece in pieces])

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from orchbridge.core.questions import (
+    Activity,
     BrokerStatus,
     Inventory,
     InventoryOf,
@@ -21,6 +22,7 @@ from orchbridge.core.questions import (
     PlanEventWhole,
     PlansPage,
     Question,
+    Schedules,
     TaskMetadata,
 )
 from orchbridge.orchestrator.access import ROOT
@@ -35,7 +37,8 @@ class Request:
     """One HTTP request. `endpoint` is its path as a template, for metrics.
 
     `params` holds the parameters to send, best first; the later ones are for servers that
-    refuse parameters they do not know.
+    refuse parameters they do not know. `console`: the console's services answer it, at an address
+    of their own.
     """
 
     endpoint: str
@@ -43,9 +46,10 @@ class Request:
     params: tuple[Params, ...] = ({},)
     method: str = "GET"
     body: bytes | None = field(default=None, repr=False)
+    console: bool = False
 
 
-def to_request(question: Question) -> Request:
+def to_request(question: Question) -> Request:  # noqa: PLR0912 - one branch for each question
     """Return how this question is put to the server."""
     match question:
         case JobsPage(limit, offset):
@@ -77,7 +81,21 @@ def to_request(question: Question) -> Request:
         case TaskMetadata(task, environment):
             module, _, name = task.partition("::")
             return _get("/tasks/:module/:task", module, name or "init", params=({"environment": environment},))
+        case Activity(service, limit, offset, version):
+            return _activity(service, limit, offset, version)
+        case Schedules(limit, offset, old):
+            page = {"limit": str(limit), "offset": str(offset)}
+            if old:
+                return _get("/scheduled_jobs", params=(page, *_plainest(limit, offset)))
+            return _get("/scheduled_jobs/environment_jobs", params=({**page, "order": "asc", "order_by": "name"}, page))
     assert_never(question)
+
+
+def _activity(service: str, limit: int, offset: int, version: int) -> Request:
+    """Ask for the oldest first; before 2019.8.7 and 2021.2 the second version does not know how to."""
+    path = f"/activity-api/v{version}/events"
+    page = {"service_id": service, "limit": str(limit), "offset": str(offset)}
+    return Request(path, path, ({**page, "order": "asc"}, page), console=True)
 
 
 def _get(endpoint: str, *parts: int | str, params: tuple[Params, ...] = ({},)) -> Request:

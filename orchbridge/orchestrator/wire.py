@@ -9,6 +9,7 @@ import msgspec
 
 from orchbridge.core.facts import Odd
 from orchbridge.core.questions import (
+    Activity,
     Answer,
     BrokerStatus,
     Inventory,
@@ -24,15 +25,17 @@ from orchbridge.core.questions import (
     PlanEventWhole,
     PlansPage,
     Question,
+    Schedules,
     TaskMetadata,
     Trouble,
 )
-from orchbridge.orchestrator import fields
+from orchbridge.orchestrator import activity_facts, fields
 from orchbridge.orchestrator.excerpt import excerpt
 from orchbridge.orchestrator.job_facts import job, job_event, node_row
 from orchbridge.orchestrator.node_facts import connection, health, task_meta
 from orchbridge.orchestrator.odd import understood
 from orchbridge.orchestrator.plan_facts import plan, plan_event
+from orchbridge.orchestrator.schedule_facts import schedule
 from orchbridge.orchestrator.split import split
 
 Reader: TypeAlias = Callable[[bytes | msgspec.Raw], Item]
@@ -51,8 +54,19 @@ _ENVELOPE = msgspec.json.Decoder(_Envelope)
 def read(question: Question, body: bytes) -> Answer:
     """Return the facts in a complete body, or Trouble `malformed` where it is not what was asked for."""
     match question:
-        case JobsPage() | JobEvents() | JobNodes() | PlansPage() | PlanEvents() | Inventory() | InventoryOf():
+        case (
+            JobsPage()
+            | JobEvents()
+            | JobNodes()
+            | PlansPage()
+            | PlanEvents()
+            | Inventory()
+            | InventoryOf()
+            | Schedules()
+        ):
             return _page(body, reader_of(question))
+        case Activity():
+            return activity_facts.page(compact(body)) or malformed(body)
         case JobDetail():
             return _single(body, job)
         case PlanDetail():
@@ -81,6 +95,8 @@ def reader_of(question: Question) -> Reader:
             return plan
         case PlanEvents():
             return plan_event
+        case Schedules():
+            return schedule
         case _:
             return connection
 

@@ -9,6 +9,7 @@ import msgspec
 
 from orchbridge.core.ports import Codec, StreamId
 from orchbridge.core.records import (
+    AUDIT,
     HEARTBEAT,
     JOB_EVENTS,
     JOB_STATE,
@@ -37,7 +38,9 @@ _BY_KIND = {
     "plans": (PLANS, *_ALWAYS),
     "plans-backfill": (PLANS, *_ALWAYS),
     "inventory": (REACHABILITY, NODE_STATE, *_ALWAYS),
+    "schedules": (JOBS, *_ALWAYS),
 }
+_ACTIVITY = "activity-"
 _EVERYTHING = (*_JOBS, PLANS, REACHABILITY, NODE_STATE)
 
 
@@ -45,6 +48,8 @@ def channels(stream: StreamId) -> tuple[str, ...]:
     """Return the channels this stream may write to; a replay's are those of the stream it reads again."""
     if stream.kind.startswith("replay-"):
         return tuple(name for name in _BY_KIND.get(stream.kind.rpartition("-")[2], _EVERYTHING) if name != HEARTBEAT)
+    if stream.kind.startswith(_ACTIVITY):
+        return (AUDIT, *_ALWAYS)
     return _BY_KIND.get(stream.kind, _ALWAYS)
 
 

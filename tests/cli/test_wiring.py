@@ -12,6 +12,8 @@ from orchbridge.config import load
 from orchbridge.core.ports import StreamId
 from orchbridge.core.records import JOB_EVENTS, JOBS, NODE_STATE, PLANS
 from orchbridge.core.window import marked
+from orchbridge.ops import catalogue
+from orchbridge.sinks import needs
 from tests.ops.stage import record
 
 CONFIG = """
@@ -66,3 +68,21 @@ def test_what_the_sink_refuses_is_counted_with_the_stream_it_came_from(
     if run is not None:
         (given,) = marked([given], run)
     assert stream_of(given) == StreamId("prod", kind)
+
+
+def test_activity_and_schedules_come_on_request(tmp_path: Path) -> None:
+    file = tmp_path / "orchbridge.toml"
+    (tmp_path / "token").write_text("t")
+    more = 'start = "earliest"\nstreams = ["activity", "schedules"]\nactivity_services = ["rbac"]\n'
+    more += "activity_interval_s = 7.0\nschedules_interval_s = 9.0\n"
+    plain = CONFIG.format(token=tmp_path / "token", start="now", sink='type = "stdout"')
+    file.write_text(plain.replace('start = "now"\n', more))
+    streams = {stream.id.kind: stream for stream in wiring.streams_of(load(file, {}))["prod"]}
+    assert {kind: stream.settings.poll_s for kind, stream in streams.items()} == {
+        "activity-rbac": 7.0,
+        "schedules": 9.0,
+    }
+    assert streams["schedules"].settings.missed_after_s == 300.0
+    for kind, channel in (("activity-rbac", "audit"), ("schedules", "jobs")):
+        assert channel in needs.channels(streams[kind].id)
+        assert channel in catalogue.channels(kind)

@@ -301,3 +301,15 @@ def test_credentials_in_clear_text_are_worth_a_warning(
         assert "clear text" in line
         assert "set http.tls_cert_file" in line
     assert "hunter2" not in str(settings.warnings) + repr(settings)
+
+
+def test_activity_is_one_stream_for_each_service(tmp_path: Path) -> None:
+    text = (
+        '[[sources]]\nname = "prod"\nurl = "https://pe.test"\ntoken = "t"\n'
+        'streams = ["jobs", "activity", "schedules"]\n'
+        'activity_services = ["rbac", "pe-console"]\nmissed_after = "90s"\n[sink]\ntype = "stdout"\n'
+    )
+    (tmp_path / "orchbridge.toml").write_text(text)
+    source = load(tmp_path / "orchbridge.toml", {}).sources[0]
+    assert source.kinds == ("jobs", "activity-rbac", "activity-pe-console", "schedules")
+    assert source.missed_after.total_seconds() == 90

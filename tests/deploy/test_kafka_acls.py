@@ -20,6 +20,7 @@ from orchbridge.cli import wiring
 from orchbridge.cli.run import Running, bridge
 from orchbridge.config import load
 from orchbridge.core.errors import Refused
+from orchbridge.core.ports import StreamId
 from orchbridge.runtime.stop import Stop
 from orchbridge.sinks.kafka.topics import required
 from tests.broker import Broker, NoBroker
@@ -182,6 +183,7 @@ def test_the_scripts_make_the_topics_as_the_bridge_would(place: Place) -> None:
     settings = load(place.config("bridge"), {})
     sink: Any = wiring.sink_of(settings.sink)
     streams = [stream.id for several in wiring.streams_of(settings).values() for stream in several]
+    streams += [StreamId("prod", kind) for kind in ("activity-rbac", "schedules")]  # on request
     needs = {need.topic: need for need in required(streams, sink._codec, sink._settings)}
     made = {}
     for call in place.calls:

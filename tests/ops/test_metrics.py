@@ -6,17 +6,20 @@ import gzip
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
 
 from orchbridge.core.ports import Share, StreamId
-from orchbridge.core.records import PLANS
+from orchbridge.core.records import AUDIT, PLANS
 from orchbridge.core.view import StreamView
 from orchbridge.core.window import Progress
 from orchbridge.ops import metrics as ops_metrics
 from orchbridge.ops.alarms import AlarmBook
+from orchbridge.ops.bounds import Bounds
 from orchbridge.ops.catalogue import CATALOGUE, Metric
+from orchbridge.ops.gauges import Gauges
 from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.reference import page
 from tests.ops.stage import JOBS_STREAM, NODES_STREAM, PLANS_STREAM, START, Asked, Stage, batch, ended, record
@@ -52,7 +55,7 @@ def test_names_follow_the_conventions(metric: Metric) -> None:
 def test_labels_have_few_values_but_for_two_that_have_limits_of_their_own() -> None:
     allowed = {
         "source", "stream", "type", "environment", "outcome", "state", "result", "connected", "to", "channel", "kind",
-        "stage", "api", "code", "label", "version", "task", "plan", "broker",
+        "stage", "api", "code", "label", "version", "task", "plan", "broker", "area", "reason",
     }  # fmt: skip
     exceptions = {"pe_failed_job_nodes", "pe_node_connected"}
     assert {label for metric in CATALOGUE if metric.name not in exceptions for label in metric.labels} <= allowed
@@ -142,6 +145,11 @@ def test_every_metric_of_the_catalogue_is_reached() -> None:
     """A metric nobody sets is a promise nobody keeps."""
     stage = lively()
     stage.carry(PLANS_STREAM)
+    stage.carry(StreamId("prod", "schedules"), StreamView(schedules={"task": 2}))
+    missed = record("schedule.run.missed.v1", {"reason": "no_run"}, key="schedule/31")
+    made = record("schedule.created.v1", {}, key="schedule/31")
+    deed = record("audit.activity.v1", {"service": "rbac"}, key="rbac/1", channel=AUDIT)
+    stage.watch.committed(StreamId("prod", "schedules"), batch(missed, made, deed), 0.02)
     plan = record("plan.state.changed.v1", {"plan": {"id": 7, "name": "app::deploy"}}, channel=PLANS)
     stage.watch.committed(PLANS_STREAM, batch(plan), 0.02)
     stage.watch.shared(Share(frozenset({PLANS_STREAM}), "orchbridge", ("w1",), {PLANS_STREAM.name: "w1"}))
@@ -173,6 +181,30 @@ def test_a_done_backfill_can_still_be_seen() -> None:
     stage.watch.finished(backfill, view)
     assert stage.value("orchbridge_backfill_done", "prod", "jobs-backfill") == 5
     assert stage.value("orchbridge_stream_owned", "prod", "jobs-backfill") == 0
+
+
+def test_schedules_and_activity_are_counted_from_zero_on() -> None:
+    schedules, rbac = StreamId("prod", "schedules"), StreamId("prod", "activity-rbac")
+    stage = Stage()
+    value = stage.metrics.value
+    assert value("pe_activity_total", "prod", "rbac") is None
+    Gauges(stage.metrics, Bounds(stage.metrics)).zeros("prod", ["schedules", "activity-rbac"])
+    assert value("pe_activity_total", "prod", "rbac") == 0
+    assert [value("pe_scheduled_runs_missed_total", "prod", why) for why in ("no_run", "submission_error")] == [0, 0]
+    assert value("pe_schedule_changes_total", "prod", "removed") == 0
+    assert value("orchbridge_records_committed_total", "prod", "activity-rbac", "audit") == 0
+    stage.carry(schedules, StreamView(schedules={"task": 2, "patch": 1}))
+    missed = record("schedule.run.missed.v1", {"reason": "no_run"}, key="schedule/31")
+    again = msgspec.structs.replace(missed, replay=True)
+    stage.watch.committed(schedules, batch(missed, again), 0.02)
+    deed = record("audit.activity.v1", {"service": "rbac"}, key="rbac/1", channel=AUDIT)
+    stage.watch.committed(rbac, batch(deed), 0.02)
+    stage.metrics.text("")
+    assert value("pe_scheduled_runs_missed_total", "prod", "no_run") == 1
+    assert value("pe_activity_total", "prod", "rbac") == 1
+    assert [value("pe_scheduled_jobs", "prod", each) for each in ("task", "plan", "other")] == [2, 0, 1]
+    stage.watch.revoked(schedules, "given away")
+    assert value("pe_scheduled_jobs", "prod", "task") is None
 
 
 def test_buckets_add_up() -> None:

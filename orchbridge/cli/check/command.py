@@ -69,7 +69,8 @@ async def _source(settings: Settings, at: int) -> Part:
     source = settings.sources[at]
     findings: Iterable[Finding]
     try:
-        findings = await probe(wiring.access_of(source), Reading(source.streams, source.poll_interval_s))
+        reading = Reading(source.streams, source.poll_interval_s, source.activity_services[0])
+        findings = await probe(wiring.access_of(source), reading)
     except OrchbridgeError as error:
         findings = [Finding(f"source {source.name}", "failed", str(error), error.hint)]
     return Part(f"source {source.name}", urlsplit(str(source.url)).netloc, tuple(findings), f"{source.name}: ")

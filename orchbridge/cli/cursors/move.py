@@ -26,6 +26,7 @@ from orchbridge.cli.cursors.places import (
 from orchbridge.cli.exits import DONE, UNAVAILABLE, say
 from orchbridge.config import Settings
 from orchbridge.core import times
+from orchbridge.core.activity.stream import KIND as ACTIVITY
 from orchbridge.core.errors import ConfigError, Corrupt, Refused
 from orchbridge.core.facts import Job, Plan
 from orchbridge.core.head import Anchor, Head
@@ -81,7 +82,7 @@ def _wanted(place: Place, job: int | None, plan: int | None) -> int:
     """Return the id wanted; raise ConfigError where the stream has no such ids."""
     to = job if job is not None else plan
     assert to is not None
-    if place.id.kind == "inventory":
+    if place.id.kind in {"inventory", "schedules"} or place.id.kind.startswith(ACTIVITY):
         raise ConfigError(
             f"{place.name} has no ids to move to: it compares what is with what was",
             hint=f"to have it begin anew: orchbridge cursors reset {place.name}",
@@ -192,6 +193,8 @@ def _beginning(place: Place) -> str:
     if place.id.kind.endswith(BACKFILL):
         return "what it had not read yet is not read any more"
     noun, start = place.noun, place.source.start
+    if start == "now" and not noun:
+        return "it begins anew with start = now: what is there then is not told, nor what happens until the next run"
     if start == "now":
         return (
             f"it begins anew with start = now: {noun}s unfinished then are delivered whole, be it a second time;\n"

@@ -117,7 +117,7 @@ def places(settings: Settings, kept: Iterable[Kept]) -> list[Place]:
         documents[id_][one.key] = one.value
         if one.written is not None:
             written[id_] = max(one.written, written.get(id_, 0.0))
-    configured = [StreamId(source.name, kind) for source in settings.sources for kind in source.streams]
+    configured = [StreamId(source.name, kind) for source in settings.sources for kind in source.kinds]
     order = dict.fromkeys([*configured, *sorted(documents, key=lambda id_: id_.name)])
     return [
         Place(id_, documents.get(id_, {}), written.get(id_), sources.get(id_.source), live(id_) in configured)

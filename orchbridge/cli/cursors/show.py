@@ -59,6 +59,9 @@ class Line(msgspec.Struct, frozen=True):
     trouble: str | None = None
 
 
+LISTED = {"inventory": "every node", "schedules": "every schedule"}  # compared as a whole: nothing has a place
+
+
 async def show_places(settings: Settings, which: str | None, *, as_json: bool) -> int:
     """Print where the streams stand."""
     if settings.sink.type == "stdout" and which is None and not as_json:
@@ -93,7 +96,7 @@ def line(place: Place, settings: Settings, owner: str | None) -> Line:
 
 def _known(bare: Line, place: Place, head: Head, tracked: Tracked) -> Line:
     bare = msgspec.structs.replace(bare, epoch=head.epoch_name)
-    if place.id.kind == "inventory":
+    if place.id.kind in LISTED:
         return bare
     return msgspec.structs.replace(
         bare, position=head.high, gaps=len(head.gaps), tracked=tracked, progress=progress_of(place)
@@ -132,7 +135,7 @@ def _row(place: Place, one: Line) -> tuple[str, ...]:
     elif one.position is None and one.progress is not None:
         position = f"not begun: {one.progress.total} to read"
     elif one.position is None:
-        position = "every node"
+        position = LISTED.get(place.id.kind, "")
     else:
         position = f"{place.noun} {one.position}".strip() + _progress(one.progress)
     tracked = "" if one.tracked is None else f"{one.tracked.open} open, {one.tracked.waiting} waiting"

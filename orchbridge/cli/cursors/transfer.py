@@ -129,7 +129,7 @@ def _wish(settings: Settings, now: Mapping[StreamId, Place], name: str, saved: S
     id_ = stream_of(name)
     source = next((source for source in settings.sources if source.name == id_.source), None)
     kind = id_.kind.removesuffix(BACKFILL)
-    if id_.name != name or source is None or (kind not in source.streams and not kind.startswith(REPLAY)):
+    if id_.name != name or source is None or (kind not in source.kinds and not kind.startswith(REPLAY)):
         raise ConfigError(
             f"{name} is not in the configuration; nothing was changed",
             hint="add the source and stream there, or take it out of the file",
@@ -195,6 +195,8 @@ def _told(
         return (f"{name}: what is remembered now cannot be used ({error}); then {where}",)
     if place.id.kind == "inventory":
         return (f"{name}: the next inventory is compared with what the node-state topic holds",)
+    if not noun:
+        return (f"{name}: from {now.high} to {where}; what was delivered between them comes again or is left out",)
     lines = [f"{name}: from {noun} {now.high} to {where}"]
     if then.epoch != now.epoch:
         lines.append(

@@ -22,7 +22,7 @@ def secret_values(raw: bytes, rules: Rules, names: frozenset[str]) -> tuple[str,
         job = msgspec.json.decode(raw)
     except msgspec.DecodeError:
         return ()
-    options = job.get("options") if isinstance(job, dict) else None
+    options = (job.get("options") or job.get("input")) if isinstance(job, dict) else None  # of a job; of a schedule
     if not isinstance(options, dict):
         return ()
     found: list[str] = []

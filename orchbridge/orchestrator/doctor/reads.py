@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,6 +10,7 @@ import httpx
 
 from orchbridge.core.ports import Finding
 from orchbridge.core.questions import (
+    Activity,
     InventoryOf,
     JobEvents,
     JobNodes,
@@ -17,14 +18,16 @@ from orchbridge.core.questions import (
     PlanEvents,
     PlansPage,
     Question,
+    Schedules,
     TaskMetadata,
     Trouble,
 )
 from orchbridge.orchestrator import fields
-from orchbridge.orchestrator.access import Access
+from orchbridge.orchestrator.access import Access, http_client
 from orchbridge.orchestrator.doctor import pace
 from orchbridge.orchestrator.doctor.findings import failed, ok, warning
 from orchbridge.orchestrator.failures import Denial
+from orchbridge.orchestrator.lifetimes import rbac_address
 from orchbridge.orchestrator.look import Look, look
 from orchbridge.orchestrator.requests import to_request
 from orchbridge.orchestrator.tokens import Token
@@ -36,10 +39,11 @@ OF_A_JOB = ("job events", "job nodes")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a bridge with these settings reads, and how often. Seconds."""
+    """What a bridge with these settings reads, and how often (seconds); `service` is one whose activity is read."""
 
     streams: tuple[str, ...] = ("jobs", "plans", "inventory")
     poll_s: float = 2.0
+    service: str = "rbac"
 
 
 class Reader:
@@ -58,7 +62,29 @@ class Reader:
             found += await self._plans()
         if "inventory" in reading.streams:
             found.append(readable("inventory", await self._small(InventoryOf(NOBODY))))
+        if "schedules" in reading.streams:
+            found.append(readable("scheduled jobs", await self._newest(Schedules(1), Schedules(1, old=True))))
+        if "activity" in reading.streams:
+            found.append(await self._activity(reading.service))
         return found
+
+    async def _newest(self, *questions: Question) -> Look:
+        """Ask the newest API that this server has."""
+        for question in questions[:-1]:
+            seen = await self._small(question)
+            if not (isinstance(seen.problem, Trouble) and seen.problem.kind == "absent"):
+                return seen
+        return await self._small(questions[-1])
+
+    async def _activity(self, service: str) -> Finding:
+        """Read an entry where the console's services are, which is another address."""
+        there = replace(self._access, url=rbac_address(self._access))
+        async with http_client(there) as http:
+            reader = Reader(there, self._token, http)
+            seen = await reader._newest(Activity(service, 1), Activity(service, 1, version=1))
+        if seen.status is None:
+            return failed("activity", seen.reason, f"let this machine reach {there.place}, or set rbac_url")
+        return readable("activity", seen, f"of {service} " if not seen.problem else "")
 
     async def _jobs(self, reading: Reading) -> list[Finding]:
         seen = await self.ask(JobsPage(PAGE))
@@ -136,6 +162,9 @@ def readable(name: str, seen: Look, which: str = "") -> Finding:
         case Trouble("absent") if name in {"plan jobs", "plan events", "inventory"}:
             stream = "inventory" if name == "inventory" else "plans"
             return warning(name, seen.reason, f"this server is too old to have them: leave {stream!r} out of `streams`")
+        case Trouble("absent") if name in {"scheduled jobs", "activity"}:
+            stream = "schedules" if name == "scheduled jobs" else name
+            return warning(name, seen.reason, f"this server does not have them: leave {stream!r} out of `streams`")
         case Trouble("server") if name == "inventory":
             hint = "is the PCP broker up? Until then connections are unknown"
             return warning(name, seen.reason, hint)

@@ -19,7 +19,8 @@ from orchbridge.orchestrator.tokens import Token
 SKEW_S_MAX = 30.0
 CHEAP = 3  # requests for the latency alone, beside those that are small anyway
 _SERVICES = ("orchestrator-service", "broker-service")
-_READS = {"jobs": "jobs", "plans": "plan jobs", "inventory": "inventory"}
+_READS = {"jobs": "jobs", "plans": "plan jobs", "inventory": "inventory", "schedules": "scheduled jobs",
+          "activity": "activity"}  # fmt: skip
 
 
 async def probe(access: Access, reading: Reading | None = None) -> tuple[Finding, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from orchbridge.core.ports import Finite, Stream
 from orchbridge.core.questions import (
+    Activity,
     Answer,
     BrokerStatus,
     Inventory,
@@ -18,12 +19,13 @@ from orchbridge.core.questions import (
     PlansPage,
     Question,
     Reply,
+    Schedules,
     subject,
 )
 from orchbridge.sinks.needs import of_stream
 from tests.core.machines.ledger import Ledger
 
-COUNTED = JobsPage | PlansPage | Inventory | JobEvents | PlanEvents | InventoryOf | BrokerStatus
+COUNTED = JobsPage | PlansPage | Inventory | JobEvents | PlanEvents | InventoryOf | BrokerStatus | Activity | Schedules
 LAPS_MAX = 300  # within one moment, for hundreds of jobs listed ten at a time; more than that is asking for ever
 
 

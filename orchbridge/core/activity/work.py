@@ -1,0 +1,188 @@
+"""The activity stream's state between two folds, and the draft of its next batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from orchbridge.core import times
+from orchbridge.core.activity import known as memory
+from orchbridge.core.activity.known import WILD, Head, Known
+from orchbridge.core.batch import Batch
+from orchbridge.core.facts import Commit, Odd
+from orchbridge.core.normalize.activity import commit_record
+from orchbridge.core.normalize.notices import notice
+from orchbridge.core.normalize.quarantine import list_asides
+from orchbridge.core.questions import Trouble
+from orchbridge.core.records import Record
+from orchbridge.core.settings import StreamSettings
+from orchbridge.core.walk import Start
+
+replace = msgspec.structs.replace
+
+BATCH_BYTES_MAX = 8 * 1024 * 1024  # of what PE wrote
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """How much is read and remembered.
+
+    limit    of one page: the server's own default
+    kept     digests of the newest entries; what becomes visible further below is not seen
+    overlap  known entries that each look reads again
+    room     for what came since the server last said how many there are, where it begins with the newest
+    """
+
+    limit: int = 1_000
+    kept: int = 200
+    overlap: int = 20
+    room: int = 100
+
+
+class ActivityState(msgspec.Struct, frozen=True):
+    """An activity stream between two folds.
+
+    begun        there is a memory, or the start rule has made one
+    start        where a stream without a memory begins; None while a job has to be asked for when that was
+    seek         start "now": where the end of the list is looked for next
+    search       where the place is looked for next, None while it is known
+    looked       the lowest place that was looked at in this search, where it went below where it began
+    suspicion    what the newest answer says of the list's history, to be confirmed by another one
+    newest_first this server cannot order its list: it begins with the newest
+    total        how many there are by the server's own count: a hint, never a place
+    torn         how often the next entry could not be read
+    absent       neither version of the API is there, and that was told
+    """
+
+    head: Head
+    known: Known
+    begun: bool
+    start: Start | None
+    dirty: bool = True
+    seek: int = 0
+    search: int | None = None
+    looked: int | None = None
+    suspicion: tuple[str, ...] | None = None
+    version: int = 2
+    newest_first: bool = False
+    total: int | None = None
+    limit: int = Reach().limit
+    torn: int = 0
+    absent: bool = False
+    due: float = 0.0
+    failures: int = 0
+    reach: Reach = Reach()
+
+
+class Work:
+    """One fold's changes, collected."""
+
+    def __init__(self, settings: StreamSettings, service: str, state: ActivityState, now: float) -> None:
+        self.settings, self.service, self.state, self.now = settings, service, state, now
+        self.observed = times.text(now)
+        self.records: list[Record] = []
+        self.troubles: list[tuple[str, Trouble]] = []
+        self.counts = state.known.counted()
+        self.listed = False
+
+    def change(self, **news: object) -> None:
+        """Take the state's next form."""
+        self.state = replace(self.state, **news)
+
+    def wait(self, seconds: float, **news: object) -> None:
+        """Ask nothing for so long."""
+        self.change(due=self.now + seconds, **news)
+
+    def deliver(self, item: Commit | Odd, digest: str | None, *, late: bool) -> None:
+        """Make the record of one entry; what cannot be read is set aside, once."""
+        state, origin = self.state, self.settings.origin
+        head = state.head
+        if digest is None or isinstance(item, Odd):
+            odds = [item] if isinstance(item, Odd) else []
+            said, asides = list_asides(origin, head.epoch_name, self.settings.id.kind, odds, head.odd, self.observed)
+            self.records += asides
+            self.change(head=replace(head, odd=said))
+            return
+        which = self.pass_over(item, digest)
+        moment = times.seconds(item.stamp)
+        if head.since is not None:
+            if moment is None or moment < head.since:
+                self.change(known=replace(self.state.known, whole=False))
+                return  # from before the stream begins, or told in an earlier epoch
+            self.change(head=replace(head, since=None))
+        name = f"{digest}/{which}"
+        self.records.append(commit_record(origin, head.epoch_name, self.service, item, name, self.observed, late=late))
+
+    def pass_over(self, item: Commit | Odd, digest: str | None) -> int:
+        """Count an entry without telling of it; return which of equal ones it is."""
+        if digest is None or isinstance(item, Odd):
+            return 0
+        brief = memory.short(digest)
+        self.counts[brief] = which = self.counts.get(brief, 0) + 1
+        known, moment = self.state.known, times.seconds(item.stamp)
+        if moment is not None and moment > (times.seconds(known.newest) or 0.0):
+            self.change(known=replace(known, newest=item.stamp))
+        return which
+
+    def remember(self, digests: Sequence[str], position: int, *, whole: bool, purged: int = 0) -> None:
+        """Take these (as `brief` makes them) as the newest that are known, up to a position; so many were purged."""
+        room = min(self.state.reach.kept, position)  # what was purged has no place any more
+        kept = tuple(digests[max(0, len(digests) - room) :])
+        counts = {digest: count for digest in set(kept) if (count := self.counts.get(digest, 1)) > 1}
+        counts.pop(WILD, None)
+        whole = whole and len(kept) == position
+        known, gone = self.state.known, self.state.known.gone + purged
+        self.change(known=replace(known, position=position, gone=gone, digests=kept, counts=counts, whole=whole))
+        self.change(dirty=True, begun=True)
+
+    def tell(self, kind: str, subject: str, *, explanation: str, action: str) -> None:
+        """Say something to people."""
+        stream, epoch = self.settings.id.kind, self.state.head.epoch_name
+        self.records.append(
+            notice(
+                self.settings.origin, stream, epoch, kind, subject,
+                explanation=explanation, action=action, observed=self.observed,
+            )
+        )  # fmt: skip
+
+    def batch(self) -> Batch:
+        """Return the batch; the head travels with whatever it vouches for."""
+        state, documents = self.state, dict[str, bytes | None]()
+        if state.begun and state.dirty and self.listed:
+            documents[self.settings.name] = memory.encode(
+                replace(state.head, newest_first=state.newest_first), state.known
+            )
+            state = replace(state, dirty=False)
+        return Batch(tuple(self.records), documents, state, (), tuple(self.troubles))
+
+
+def brief(digests: Sequence[str | None]) -> list[str]:
+    """Return what is remembered of entries with these SHA-256s; None, one that could not be read, looks like any."""
+    return [WILD if digest is None else memory.short(digest) for digest in digests]
+
+
+def begin(state: ActivityState) -> int:
+    """Return where the next stretch begins, counted from the oldest entry."""
+    if state.start is not None:
+        return state.seek
+    if state.search is not None:
+        return state.search
+    return max(0, state.known.position - _overlap(state.known.digests, state.reach.overlap))
+
+
+def _overlap(digests: Sequence[str], least: int) -> int:
+    """Return how many known entries to read again: the first must be one of a kind, or a shift could not be seen."""
+    count = min(least, len(digests))
+    while count < len(digests) and digests[-count] in digests[len(digests) - count + 1 :]:
+        count += 1
+    return count
+
+
+def place(state: ActivityState) -> tuple[int, int]:
+    """Return offset and limit of the next question."""
+    first = begin(state)
+    if not state.newest_first:
+        return first, state.limit
+    total = state.total or 0
+    offset = max(0, total - first - state.limit)
+    return offset, state.limit if offset else min(state.limit, max(1, total - first) + state.reach.room)

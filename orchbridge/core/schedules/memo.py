@@ -1,0 +1,100 @@
+"""One schedule as it is remembered, and what its next and last run say about the one in between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from orchbridge.core import times
+from orchbridge.core.facts import LastRun, Schedule
+
+TOLD_MAX = 5
+NO_RUN, NOT_SUBMITTED = "no_run", "submission_error"
+
+replace = msgspec.structs.replace
+
+
+class Memo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a schedule's document says.
+
+    revision  how often its definition was told
+    parts     digests of what a person decides of it, after redaction, by name
+    veiled    parameter values were hidden, as their task's metadata could not be read: they tell no change
+    about     the `schedule` object of its records, for when it is gone
+    enabled   it runs, as far as we know
+    gone      since when it is not listed any more, Unix seconds
+    planned   the run that is waited for
+    last      what the last run looked like when that one was planned
+    missed    planned times whose runs were told as missed, the newest few
+    """
+
+    v: int = 1
+    revision: int = 1
+    parts: dict[str, str] = {}
+    veiled: bool = False
+    about: dict[str, Any] = {}
+    enabled: bool = True
+    gone: float | None = None
+    planned: str | None = None
+    last: str = ""
+    missed: tuple[str, ...] = ()
+
+
+class Missed(msgspec.Struct, frozen=True):
+    """A run that did not happen: when it was planned, why, and PE's error where there is one."""
+
+    planned: str
+    reason: str
+    error: bytes | None = None
+
+
+def signature(last: LastRun | None) -> str:
+    """Return what tells one last run from another, "" where there was none."""
+    if last is None:
+        return ""
+    return f"{last.stamp}|{last.kind}|{last.id}|{'' if last.error is None else 'error'}"
+
+
+def awaited(memo: Memo, item: Schedule, now: float, grace_s: float, *, changed: bool) -> tuple[Memo, Missed | None]:
+    """Return the memo after a look at the schedule's runs, and the run that did not happen, if one did not.
+
+    A run that was planned has `grace_s` to show as the last run, whatever is planned next meanwhile.
+    """
+    seen = signature(item.last)
+    if not item.enabled:
+        return replace(memo, planned=None, last=seen), None
+    ran = bool(seen) and seen != memo.last
+    due = times.seconds(memo.planned)
+    onward = replace(memo, planned=item.planned, last=seen)
+    if ran and item.last is not None and item.last.error is not None:
+        planned = (item.last.stamp if times.seconds(item.last.stamp) is not None else memo.planned) or "unknown"
+        if memo.planned in memo.missed:
+            return onward, None  # told already, when it had not come in time
+        return _told(onward, Missed(planned, NOT_SUBMITTED, item.last.error))
+    if ran or due is None or memo.planned is None or (changed and due <= now):
+        return onward, None
+    if due > now:
+        return replace(onward, last=memo.last or seen), None
+    if now <= due + grace_s:
+        return memo, None
+    return _told(onward, Missed(memo.planned, NO_RUN))
+
+
+def _told(memo: Memo, missed: Missed) -> tuple[Memo, Missed | None]:
+    if missed.planned in memo.missed:
+        return memo, None
+    return replace(memo, missed=(*memo.missed, missed.planned)[-TOLD_MAX:]), missed
+
+
+def first(item: Schedule, now: float, grace_s: float, *, past: bool) -> tuple[Memo, Missed | None]:
+    """Return the memo of a schedule seen for the first time; with `past` what did not happen before is told too."""
+    memo = Memo(planned=item.planned, last=signature(item.last), enabled=item.enabled)
+    due = times.seconds(item.planned)
+    if not item.enabled:
+        return replace(memo, planned=None), None
+    if past and item.last is not None and item.last.error is not None:
+        return _told(memo, Missed(item.last.stamp or "unknown", NOT_SUBMITTED, item.last.error))
+    if not past and due is not None and item.planned is not None and due + grace_s < now:
+        memo = replace(memo, missed=(item.planned,))
+    return memo, None
