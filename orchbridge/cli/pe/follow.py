@@ -18,6 +18,7 @@ from orchbridge.cli.pe import shapes
 from orchbridge.cli.pe.jobs import nodes_of, outcome, tell_nodes, words
 from orchbridge.cli.pe.session import telling_if_cut
 from orchbridge.cli.pe.telling import PLAIN, STYLES, Veil, json_line, short, states, took
+from orchbridge.cli.pe.veils import Veils
 from orchbridge.orchestrator import Client
 from orchbridge.orchestrator.api.following import Tempo
 from orchbridge.orchestrator.models import Job, JobEvent
@@ -61,7 +62,8 @@ class Board:
         for node, since in list(self.since.items())[:ROWS_MAX]:
             rows.add_row(Text(node), Text("running", style="cyan"), Text(took(now - since)))
         more = len(self.since) - ROWS_MAX
-        return Group(head, rows, Text(f"and {more} more" if more > 0 else "Ctrl-C stops watching, not the job", "dim"))
+        last = Text(f"and {more} more" if more > 0 else "Ctrl-C stops watching, not the job", "dim")
+        return Group(head, rows, last) if self.since else Group(head, last)
 
 
 async def follow_job(client: Client, number: int, *, nodes: bool, as_json: bool, veil: Veil = PLAIN) -> int:
@@ -72,7 +74,7 @@ async def follow_job(client: Client, number: int, *, nodes: bool, as_json: bool,
     )
     with telling_if_cut(goes_on):
         job = await client.jobs.get(number)
-        board, veil = Board(job), veil.and_names(job.sensitive)
+        board, veil = Board(job), await Veils(client).of(job, veil)
         async with live(board.shown, as_json=as_json) as out:
             async for event in client.jobs.follow(number, TEMPO):
                 board.note(event)
@@ -118,8 +120,13 @@ async def live(shown: Callable[[], Group], *, as_json: bool) -> AsyncIterator[Ca
                 foot.update(shown(), refresh=True)
 
         task = asyncio.create_task(refresh())
+
+        def above(text: Text) -> None:
+            foot.update(shown())
+            console.print(text, soft_wrap=True)
+
         try:
-            yield lambda text: console.print(text, soft_wrap=True)
+            yield above
         finally:
             task.cancel()
     sys.stdout.flush()

@@ -23,6 +23,7 @@ from orchbridge.cli.pe.telling import (
     value_of,
     when,
 )
+from orchbridge.cli.pe.veils import Veils
 from orchbridge.orchestrator import Client
 from orchbridge.orchestrator.models import Job, Node
 from orchbridge.orchestrator.models.jobs import NODE_ENDS
@@ -57,6 +58,7 @@ class Wanted:
 async def list_jobs(client: Client, wanted: Wanted, *, as_json: bool) -> int:
     """Print jobs, newest first."""
     found: list[Job] = []
+    veils = Veils(client)
     filters = (wanted.state, wanted.environment, wanted.owner, wanted.plan_job)
     page = PAGE_MAX if any(each is not None for each in filters) else min(wanted.limit, PAGE_MAX)
     async with aclosing(_generator(client.jobs.list(limit=page, type=wanted.type, task=wanted.task))) as several:
@@ -64,7 +66,7 @@ async def list_jobs(client: Client, wanted: Wanted, *, as_json: bool) -> int:
             if wanted.fits(job):
                 found.append(job)
                 if as_json:
-                    json_line(shapes.job(job))
+                    json_line(shapes.job(job, await veils.of(job)))
                 if len(found) == wanted.limit:
                     break
     if not as_json:
@@ -100,17 +102,13 @@ def _nodes(job: Job) -> str:
 async def show_job(client: Client, number: int, *, nodes: bool, as_json: bool) -> int:
     """Print one job, and its nodes where they are wanted."""
     job = await client.jobs.get(number)
-    veil = Veil(frozenset(job.sensitive))
+    veil = await Veils(client).of(job)
     rows = await nodes_of(client, job) if nodes else []
     if as_json:
-        told = shapes.job(job)
-        json_line(
-            {**told, "nodes": [shapes.node(row, number, Veil(frozenset(job.sensitive))) for row in rows]}
-            if nodes
-            else told
-        )
+        told_nodes = {"nodes": [shapes.node(row, number, veil) for row in rows]} if nodes else {}
+        json_line({**shapes.job(job, veil), **told_nodes})
         return DONE
-    tell(job)
+    tell(job, veil)
     if nodes:
         print()
         tell_nodes(rows, veil)
@@ -122,7 +120,7 @@ async def nodes_of(client: Client, job: Job) -> list[Node]:
     return sorted([node async for node in client.jobs.nodes(job.id)], key=lambda node: node.name)
 
 
-def tell(job: Job) -> None:
+def tell(job: Job, veil: Veil) -> None:
     """Print what there is to say of one job."""
     options = job.options
     facts(
@@ -131,13 +129,13 @@ def tell(job: Job) -> None:
             ("nodes", states(job.node_states) or str(job.node_count or 0)),
             ("scope", _scope(options.get("scope"))),
             ("environment", job.environment or ""),
-            ("parameters", parameters(options.get("params"), job.sensitive)),
+            ("parameters", parameters(options.get("params"), job.sensitive, veil)),
             ("description", printable(job.description)),
             ("started by", _starter(job)),
             ("created", when(job.created)),
             ("ended", when(job.finished)),
             ("took", took(job.duration_s) if job.over else ""),
-            ("userdata", printable(value_of(PLAIN.value(job.userdata))) if job.userdata else ""),
+            ("userdata", printable(value_of(veil.value(job.userdata))) if job.userdata else ""),
         )
     )
 
@@ -161,9 +159,9 @@ def _starter(job: Job) -> str:
     return f"{by}, schedule {job.schedule}".removeprefix(", ") if job.schedule is not None else by
 
 
-def parameters(told: Any, sensitive: tuple[str, ...]) -> str:
+def parameters(told: Any, sensitive: tuple[str, ...], veil: Veil) -> str:
     """Return parameters on one line; those that are sensitive by name alone."""
-    shown = Veil(frozenset(sensitive)).value(told) if isinstance(told, dict) else {}
+    shown = veil.parameters(told) if isinstance(told, dict) else {}
     hidden = [f"{name}=[hidden]" for name in sensitive if name not in shown]
     return printable(", ".join([*(f"{name}={value_of(value)}" for name, value in shown.items()), *hidden]))
 

@@ -63,9 +63,9 @@ def gather(what: Task | Plan, given: Given) -> Gathered:
     """Return the parameters as they are to be sent; raise ConfigError with all that is wrong with them."""
     label = f"{'task' if isinstance(what, Task) else 'plan'} {what.name}"
     declared = None if what.parameters is None else {each.name: each for each in what.parameters}
-    values = _from_file(given.file) if given.file is not None else {}
     sensitive = what.sensitive
     _one_stdin(given, sensitive)
+    values = _from_file(given.file) if given.file is not None else {}
     wrong = [] if declared is None else _undeclared(label, declared, [*values, *given.texts])
     clear = []
     for name, text in given.texts.items():

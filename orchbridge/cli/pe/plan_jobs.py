@@ -62,13 +62,14 @@ async def show_plan_job(client: Client, number: int, *, as_json: bool) -> int:
 def tell(plan: PlanJob) -> None:
     """Print what there is to say of one plan job."""
     jobs = ", ".join(f"{job} {states[-1].state if states else ''}".strip() for job, states in sorted(plan.jobs.items()))
-    result = Veil(frozenset(plan.sensitive)).value(plan.result)
+    veil = PLAIN.over(plan.sensitive)
+    result = veil.value(plan.result)
     facts(
         (
             (f"plan job {plan.id}", f"{plan.plan or 'plan'}: {plan.state}"),
             ("jobs", jobs),
             ("environment", plan.environment or ""),
-            ("parameters", parameters(plan.parameters, plan.sensitive)),
+            ("parameters", parameters(plan.parameters, plan.sensitive, veil)),
             ("description", printable(plan.description)),
             ("started by", plan.owner.login or ""),
             ("created", when(plan.created)),
@@ -87,7 +88,7 @@ async def follow_plan_job(client: Client, number: int, *, as_json: bool, veil: V
     )
     with telling_if_cut(goes_on):
         plan = await client.plan_jobs.get(number)
-        veil = veil.and_names(plan.sensitive)
+        veil = veil.over(plan.sensitive)
         running: set[int] = set()
         async with live(lambda: _foot(number, running), as_json=as_json) as out:
             async for event in client.plan_jobs.follow(number, TEMPO):

@@ -96,7 +96,7 @@ def inventory(nodes: tuple[str, ...], options: Options, *, as_json: bool) -> Non
 
 @click.command(short_help="List scheduled jobs.")
 @place
-@click.option("--type", "type_", metavar="TYPE", help="Only deploy, task or plan.")
+@click.option("--type", "type_", type=click.Choice(("deploy", "task", "plan")), help="Only those of this type.")
 @AS_JSON
 def schedules(options: Options, type_: str | None, *, as_json: bool) -> None:
     """List scheduled jobs, the next one first, with how they went last."""

@@ -12,9 +12,9 @@ from orchbridge.cli.pe.telling import PLAIN, Veil
 from orchbridge.orchestrator.models import Job, JobEvent, Node, PlanEvent, PlanJob
 
 
-def job(told: Job, veil: Veil = PLAIN) -> dict[str, Any]:
+def job(told: Job, veil: Veil) -> dict[str, Any]:
     """A job."""
-    options, veil = told.options, veil.and_names(told.sensitive)
+    options = told.options
     return {
         "kind": "job",
         "id": told.id,
@@ -31,7 +31,7 @@ def job(told: Job, veil: Veil = PLAIN) -> dict[str, Any]:
         "node_count": told.node_count,
         "node_states": told.node_states,
         "scope": veil.value(options.get("scope")),
-        "parameters": veil.value(options.get("params")),
+        "parameters": veil.parameters(options.get("params")),
         "sensitive": told.sensitive,
         "plan_job": told.plan_job,
         "schedule": told.schedule,
@@ -69,8 +69,8 @@ def event(told: JobEvent, number: int, veil: Veil) -> dict[str, Any]:
 
 
 def plan_job(told: PlanJob, veil: Veil = PLAIN) -> dict[str, Any]:
-    """A plan job; `result` is null in lists."""
-    veil = veil.and_names(told.sensitive)
+    """A plan job; `result` and `jobs` are null in lists."""
+    veil = veil.over(told.sensitive)
     return {
         "kind": "plan_job",
         "id": told.id,
@@ -84,7 +84,7 @@ def plan_job(told: PlanJob, veil: Veil = PLAIN) -> dict[str, Any]:
         "duration_s": told.duration_s,
         "parameters": veil.value(told.parameters),
         "sensitive": told.sensitive,
-        "jobs": sorted(told.jobs),
+        "jobs": sorted(told.jobs) if "status" in told.raw else None,
         "schedule": told.schedule,
         "result": veil.value(told.result),
         "userdata": veil.value(told.userdata),

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from orchbridge.core.masks import UNKNOWN_TASK
 from orchbridge.core.redact import Rules, redact, redact_text
 
 RULES = Rules()
@@ -25,14 +26,26 @@ STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class Veil:
-    """What may not be shown besides what looks like a secret: values under these names, and these values anywhere."""
+    """What may not be shown besides what looks like a secret.
+
+    names     what is under these names
+    secrets   these texts, wherever they are
+    unknown   nobody can tell which parameters are secret, so none of them is shown
+    """
 
     names: frozenset[str] = frozenset()
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    unknown: bool = False
 
-    def and_names(self, names: Iterable[str]) -> Veil:
+    def over(self, names: Iterable[str], *, unknown: bool = False) -> Veil:
         """Return a veil that covers these names too."""
-        return Veil(self.names | frozenset(names), self.secrets)
+        return Veil(self.names | frozenset(names), self.secrets, self.unknown or unknown)
+
+    def parameters(self, value: Any) -> Any:
+        """Return the parameters of a task or plan without its secrets."""
+        if self.unknown and isinstance(value, dict):
+            return dict.fromkeys(map(self.text, value), UNKNOWN_TASK)
+        return self.value(value)
 
     def value(self, value: Any) -> Any:
         """Return any JSON without its secrets."""

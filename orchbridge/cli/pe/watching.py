@@ -14,7 +14,7 @@ ID = click.IntRange(min=1)
 @place
 @LIMIT
 @click.option("--state", metavar="STATE", help="Only jobs in this state: running, finished, failed, stopped, ...")
-@click.option("--type", "type_", metavar="TYPE", help="Only deploy, task or plan_task.")
+@click.option("--type", "type_", type=click.Choice(("deploy", "task", "plan_task")), help="Only jobs of this type.")
 @click.option("--task", metavar="NAME", help="Only runs of tasks whose name contains this.")
 @click.option("--environment", metavar="NAME", help="Only jobs of this environment.")
 @click.option("--owner", metavar="LOGIN", help="Only jobs that this user started.")
