@@ -93,13 +93,15 @@ def scope(command: F) -> F:
 
 
 def manners(command: F) -> F:
-    """Add how a command is given and what comes after it: description, timeout, follow, yes, as_json."""
+    """Add how a command is given and what comes after it: description, timeout, at, every, follow, yes, as_json."""
     made: Any = command
     timeout = click.option(
         "--timeout", metavar="SECONDS", type=click.IntRange(min=1), help="Give a node so long (PE 2023 and later)."
     )
     description = click.option("--description", metavar="TEXT", default="", help="What the job is to say of itself.")
-    for option in (AS_JSON, YES, FOLLOW, timeout, description):
+    at = click.option("--at", metavar="TIME", help="Start it then: 2026-05-01T08:00:00Z, or +2h from now.")
+    every = click.option("--every", metavar="TIME", help="With --at: and again every 30m, 12h, 7d.")
+    for option in (AS_JSON, YES, FOLLOW, every, at, timeout, description):
         made = option(made)
     found: F = made
     return found

@@ -14,7 +14,8 @@ from typing import Any
 import click
 import msgspec
 
-from orchbridge.cli.pe.puppet_types import ANY, fits, read, takes_text, wish
+from orchbridge.cli.pe.fitting import fits
+from orchbridge.cli.pe.puppet_types import ANY, read, takes_text, wish
 from orchbridge.cli.pe.session import at_the_prompt
 from orchbridge.cli.pe.telling import Veil
 from orchbridge.core.errors import ConfigError

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from orchbridge.cli.exits import DONE
-from orchbridge.cli.pe.telling import PLAIN, Veil, json_line, table, took, when
+from orchbridge.cli.exits import CHECK_FAILED, DONE
+from orchbridge.cli.pe.session import agreed
+from orchbridge.cli.pe.telling import PLAIN, Veil, interval, json_line, table, when
 from orchbridge.orchestrator import Client, errors
 from orchbridge.orchestrator.models import OldSchedule, Schedule
 
@@ -29,6 +30,29 @@ async def list_schedules(client: Client, type_: str | None, *, as_json: bool) ->
     return DONE
 
 
+async def unschedule(client: Client, number: int, *, yes: bool, as_json: bool) -> int:
+    """Disable a scheduled job, which is for good."""
+    try:
+        found = await client.schedules.get(number)
+    except errors.Unsupported:
+        lines, newer = [f"delete schedule {number}"], False
+    else:
+        _, what, ahead, every, *_ = _row(found)
+        again = every if found.interval_s is None else f"every {every}"
+        lines, newer = [f"disable schedule {number} ({what}, next {ahead}, {again}); that is for good"], True
+    if not agreed(lines, yes=yes, nothing="nothing was changed"):
+        return CHECK_FAILED
+    if newer:
+        await client.schedules.disable(number)
+    else:
+        await client.schedules.delete_old(number)
+    if as_json:
+        json_line({"kind": "stop", "schedule": number, "stopped": True})
+    else:
+        print(f"schedule {number} will not run any more")
+    return DONE
+
+
 def _row(each: Schedule) -> tuple[str, ...]:
     what = f"{each.type} {each.name or each.environment or ''}".strip()
     every = "once" if each.interval_s is None else interval(each.interval_s)
@@ -42,14 +66,6 @@ def _last(each: Schedule) -> str:
     if run.error is not None:
         return f"NOT STARTED: {run.error_kind or 'no reason given'}"
     return f"job {run.job}" if run.job is not None else f"plan job {run.plan_job}"
-
-
-def interval(seconds: int) -> str:
-    """Return `7 d`, `12 h`, `90 s`."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds and seconds % size == 0:
-            return f"{seconds // size} {unit}"
-    return took(seconds)
 
 
 def _shape(each: Schedule) -> dict[str, object]:

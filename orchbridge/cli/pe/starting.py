@@ -1,4 +1,4 @@
-"""`pe run-task`, `run-plan`, `deploy`, `stop` and `stop-plan` as click shows them."""
+"""The commands that start and stop things, as click shows them."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def run_task(
     without showing it, or reads standard input. `orchbridge pe task TASK` shows what it takes.
 
     With --follow it stays to the end: exit code 0 where the job finished, 3 where it failed or was stopped.
+    With --at it starts later, as a scheduled job (PE 2021.7 and later).
 
     \b
         orchbridge pe run-task package name=openssl action=status --nodes a.example.com,b.example.com --follow
@@ -54,7 +55,11 @@ def run_task(
     from orchbridge.cli.pe.start import run_task as work
 
     try:
-        given, where, manner = Given.parse(parameters, params_file), scope_of(nodes, query, node_group), Manners(**how)
+        given, where, manner = (
+            Given.parse(parameters, params_file),
+            scope_of(nodes, query, node_group),
+            Manners.of(**how),
+        )
     except ConfigError as error:
         raise SystemExit(code_of(error)) from None
     carried_out(
@@ -79,7 +84,7 @@ def run_plan(plan: str, parameters: tuple[str, ...], options: Options, params_fi
     from orchbridge.cli.pe.start import run_plan as work
 
     try:
-        given, manner = Given.parse(parameters, params_file), Manners(**how)
+        given, manner = Given.parse(parameters, params_file), Manners.of(**how)
     except ConfigError as error:
         raise SystemExit(code_of(error)) from None
     carried_out(options, lambda client: work(client, plan, given, manner), starts=True, yes=manner.yes)
@@ -128,7 +133,7 @@ def deploy(
         both = "--noop and --no-noop exclude each other; nothing was started"
         raise SystemExit(code_of(ConfigError(both, hint="give one of them")))
     try:
-        where, manner = scope_of(nodes, query, node_group), Manners(environment=environment, **how)
+        where, manner = scope_of(nodes, query, node_group), Manners.of(environment=environment, **how)
     except ConfigError as error:
         raise SystemExit(code_of(error)) from None
     flags = RunFlags(
@@ -166,4 +171,16 @@ def stop_plan(id_: int, options: Options, *, yes: bool, as_json: bool) -> None:
     carried_out(options, lambda client: work(client, id_, yes=yes, as_json=as_json), starts=True, yes=yes)
 
 
-COMMANDS: tuple[click.Command, ...] = (run_task, run_plan, deploy, stop, stop_plan)
+@click.command(short_help="End a scheduled job.")
+@click.argument("id_", metavar="SCHEDULE", type=ID)
+@place
+@YES
+@AS_JSON
+def unschedule(id_: int, options: Options, *, yes: bool, as_json: bool) -> None:
+    """End a scheduled job. PE only disables it, which is for good: a new one has to be made instead."""
+    from orchbridge.cli.pe.schedules import unschedule as work
+
+    carried_out(options, lambda client: work(client, id_, yes=yes, as_json=as_json), starts=True, yes=yes)
+
+
+COMMANDS: tuple[click.Command, ...] = (run_task, run_plan, deploy, stop, stop_plan, unschedule)

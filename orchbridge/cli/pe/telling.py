@@ -97,6 +97,14 @@ def took(seconds: float | None) -> str:
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
+def interval(seconds: int) -> str:
+    """Return `7 d`, `12 h`, `90 s`."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return took(seconds)
+
+
 def counted(number: int, noun: str) -> str:
     """Return `1 node` or `3 nodes`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -63,6 +63,22 @@ BEFORE = {
         ("deploy", "--noop", "--no-noop", *N), 2,
         "orchbridge: --noop and --no-noop exclude each other; nothing was started — give one of them",
     ),
+    "no time": Case(
+        ("deploy", "--at", "2026-05-01T08:00:00", *N), 2,
+        "orchbridge: --at '2026-05-01T08:00:00' is no time"
+        " — write it with its zone, 2026-05-01T08:00:00Z, or as a time from now, +2h",
+    ),
+    "again without a first time": Case(
+        ("run-task", "facts", "--every", "12h", *N), 2, "orchbridge: --every needs a first time — give --at as well"
+    ),
+    "again and again, at no interval": Case(
+        ("run-task", "facts", "--at", "+2h", "--every", "0d", *N), 2,
+        "orchbridge: --every '0d' is no time — write it as 30m, 12h or 7d",
+    ),
+    "to be followed, though it is later": Case(
+        ("run-plan", "rollout::drain", "--at", "+2h", "--follow", "--yes"), 2,
+        "orchbridge: --at and --follow exclude each other; nothing was started — leave --follow out",
+    ),
     "days the wrong way round": Case(
         ("usage", "--since", "2026-05-02", "--until", "2026-05-01"), 2,
         "orchbridge: --until 2026-05-01 is before --since 2026-05-02 — give the earlier day as --since",

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchbridge.cli.pe.fitting import fits
 from orchbridge.cli.pe.params import typed
-from orchbridge.cli.pe.puppet_types import ANY, Kind, fits, read, takes_text, wish
+from orchbridge.cli.pe.puppet_types import ANY, Kind, read, takes_text, wish
 from orchbridge.orchestrator.models import Parameter
 
 FITTING: list[tuple[str, str, Any]] = [
