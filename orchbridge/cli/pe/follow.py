@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -16,16 +17,18 @@ from rich.text import Text
 from orchbridge.cli.exits import CHECK_FAILED, DONE
 from orchbridge.cli.pe import shapes
 from orchbridge.cli.pe.jobs import nodes_of, outcome, tell_nodes, words
-from orchbridge.cli.pe.session import telling_if_cut
+from orchbridge.cli.pe.session import watching
 from orchbridge.cli.pe.telling import PLAIN, STYLES, Veil, json_line, short, states, took
 from orchbridge.cli.pe.veils import Veils
-from orchbridge.orchestrator import Client
+from orchbridge.orchestrator import Client, errors
 from orchbridge.orchestrator.api.following import Tempo
 from orchbridge.orchestrator.models import Job, JobEvent
 
 FRAME_S = 0.25
 ROWS_MAX = 8
 TEMPO = Tempo()
+LOOKS = 3
+T = TypeVar("T")
 
 
 class Board:
@@ -66,14 +69,20 @@ class Board:
         return Group(head, rows, last) if self.since else Group(head, last)
 
 
-async def follow_job(client: Client, number: int, *, nodes: bool, as_json: bool, veil: Veil = PLAIN) -> int:
-    """Print the events of a job until it ends; return 0 where it finished, else 3."""
+async def follow_job(
+    client: Client, number: int, *, nodes: bool, as_json: bool, veil: Veil = PLAIN, begun: bool = False
+) -> int:
+    """Print the events of a job until it ends; return 0 where it finished, else 3.
+
+    `begun` is that we have just started it: then it goes on, even where it cannot be seen at first.
+    """
     goes_on = (
         f"job {number} goes on; watch it again with `orchbridge pe job {number} --follow`,"
         f" stop it with `orchbridge pe stop {number}`"
     )
-    with telling_if_cut(goes_on):
-        job = await client.jobs.get(number)
+    first = None if begun else await client.jobs.get(number)
+    with watching(goes_on):
+        job = first if first is not None else await soon(lambda: client.jobs.get(number))
         board, veil = Board(job), await Veils(client).of(job, veil)
         async with live(board.shown, as_json=as_json) as out:
             async for event in client.jobs.follow(number, TEMPO):
@@ -94,6 +103,15 @@ async def follow_job(client: Client, number: int, *, nodes: bool, as_json: bool,
             print()
         print(outcome(job))
     return DONE if job.state == "finished" else CHECK_FAILED
+
+
+async def soon(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask for what was just made, which may take a moment to be visible."""
+    for _ in range(LOOKS):
+        with contextlib.suppress(errors.UnknownJob):
+            return await ask()
+        await asyncio.sleep(TEMPO.poll_s)
+    return await ask()
 
 
 def line(event: JobEvent, veil: Veil, width: int) -> Text:

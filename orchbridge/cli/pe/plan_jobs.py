@@ -7,9 +7,9 @@ from rich.text import Text
 
 from orchbridge.cli.exits import CHECK_FAILED, DONE
 from orchbridge.cli.pe import shapes
-from orchbridge.cli.pe.follow import TEMPO, live
+from orchbridge.cli.pe.follow import TEMPO, live, soon
 from orchbridge.cli.pe.jobs import PAGE_MAX, parameters, words
-from orchbridge.cli.pe.session import telling_if_cut
+from orchbridge.cli.pe.session import watching
 from orchbridge.cli.pe.telling import (
     PLAIN,
     STYLES,
@@ -80,14 +80,17 @@ def tell(plan: PlanJob) -> None:
     )
 
 
-async def follow_plan_job(client: Client, number: int, *, as_json: bool, veil: Veil = PLAIN) -> int:
-    """Print the events of a plan job until it ends; return 0 for a success, else 3."""
+async def follow_plan_job(
+    client: Client, number: int, *, as_json: bool, veil: Veil = PLAIN, begun: bool = False
+) -> int:
+    """Print the events of a plan job until it ends; return 0 for a success, else 3. `begun` as for jobs."""
     goes_on = (
         f"plan job {number} goes on; watch it again with `orchbridge pe plan-job {number} --follow`,"
         f" stop it with `orchbridge pe stop-plan {number}`"
     )
-    with telling_if_cut(goes_on):
-        plan = await client.plan_jobs.get(number)
+    first = None if begun else await client.plan_jobs.get(number)
+    with watching(goes_on):
+        plan = first if first is not None else await soon(lambda: client.plan_jobs.get(number))
         veil = veil.over(plan.sensitive)
         running: set[int] = set()
         async with live(lambda: _foot(number, running), as_json=as_json) as out:

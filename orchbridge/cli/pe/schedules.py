@@ -34,6 +34,9 @@ async def unschedule(client: Client, number: int, *, yes: bool, as_json: bool) -
     """Disable a scheduled job, which is for good."""
     try:
         found = await client.schedules.get(number)
+    except errors.QueryRefused as error:
+        error.hint = "`orchbridge pe schedules` lists them; one that was ended is not shown any more"
+        raise
     except errors.Unsupported:
         lines, newer = [f"delete schedule {number}"], False
     else:

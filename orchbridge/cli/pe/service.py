@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from orchbridge.cli.exits import CHECK_FAILED, DONE
-from orchbridge.cli.pe.telling import counted, facts, json_line, printable, table, when
+from orchbridge.cli.pe.telling import facts, json_line, printable, table, when
 from orchbridge.core.errors import ConfigError
 from orchbridge.orchestrator import Client
 from orchbridge.orchestrator.models import Day
@@ -70,14 +70,8 @@ async def show_usage(client: Client, since: date | None, until: date | None, *, 
             json_line({"kind": "usage", **_day(day)})
         return DONE
     rows = [tuple("" if value is None else str(value) for value in _day(day).values()) for day in days]
-    columns = (
-        "day", "nodes", "with agent", "without", "corrective", "intentional", "by tasks", "by plans",
-    )  # fmt: skip
+    columns = ("day", "nodes", "with agent", "without", "corrective", "intentional", "by tasks", "by plans")
     table(columns, rows, none="no usage in these days")
-    if days:
-        print(
-            f"{counted(len(days), 'day')}; nodes with changes that were corrective or intentional, or by tasks or plans"
-        )
     return DONE
 
 

@@ -14,9 +14,10 @@ from typing import Any, TypeAlias
 import click
 
 from orchbridge.cli.exits import CHECK_FAILED, CONFIGURATION, CUT, UNAVAILABLE, code_of, say
+from orchbridge.cli.pe.heard import Heard
 from orchbridge.cli.pe.options import Options
 from orchbridge.cli.pe.place import find
-from orchbridge.core.errors import ConfigError
+from orchbridge.core.errors import ConfigError, OrchbridgeError
 from orchbridge.orchestrator import Client, errors
 
 Work: TypeAlias = Callable[[Client], Coroutine[Any, Any, int]]
@@ -31,7 +32,7 @@ def code_of_work(options: Options, work: Work, *, must_ask: bool) -> int:
     try:
         place = find(options, os.environ)
         say(f"orchbridge: {place.line()}")
-        code = asyncio.run(_worked(Client(place.access), work))
+        code = asyncio.run(_worked(Client(place.access, Heard().note), work))
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be written goes nowhere
@@ -42,9 +43,16 @@ def code_of_work(options: Options, work: Work, *, must_ask: bool) -> int:
     except errors.ApiError as error:
         say(f"orchbridge: {error.line()}")
         return code_of_api(error)
+    except Unwatched as error:
+        say(f"orchbridge: {error.line()}")
+        return CUT
     except (Exception, KeyboardInterrupt) as error:
         return code_of(error)
     return code
+
+
+class Unwatched(OrchbridgeError):
+    """What was followed can be seen no more, and goes on; its outcome is not known."""
 
 
 async def _worked(client: Client, work: Work) -> int:
@@ -90,6 +98,16 @@ def telling_if_cut(line: str) -> Iterator[None]:
     except asyncio.CancelledError:
         say(f"orchbridge: {line}")
         raise
+
+
+@contextlib.contextmanager
+def watching(line: str) -> Iterator[None]:
+    """Say this where the watching is cut short, by a signal or by a server that is gone: the work goes on."""
+    try:
+        with telling_if_cut(line):
+            yield
+    except errors.ApiError as error:
+        raise Unwatched(f"{error.line()}; {line}") from error
 
 
 @contextlib.contextmanager

@@ -73,6 +73,8 @@ async def run_task(client: Client, name: str, given: Given, scope: Scope, manner
 
 async def deploy(client: Client, flags: RunFlags, scope: Scope, manners: Manners) -> int:
     """Run Puppet on nodes; return the exit code."""
+    if manners.timing is not None and not manners.environment:
+        raise ConfigError(f"a deploy for later needs an environment; {NOTHING}", hint="give --environment NAME")
     how = " (noop)" if flags.noop else ""
     where = f"in {manners.environment}" if manners.environment else "in each node's own environment"
     if not await _wanted(
@@ -112,7 +114,7 @@ async def run_plan(client: Client, name: str, given: Given, manners: Manners) ->
     )  # fmt: skip
     begun(made, "plan_job", f"plan {plan.name}", manners)
     if manners.follow:
-        return await follow_plan_job(client, made.id, as_json=manners.as_json, veil=gathered.veil)
+        return await follow_plan_job(client, made.id, as_json=manners.as_json, veil=gathered.veil, begun=True)
     return DONE
 
 
@@ -182,7 +184,7 @@ async def _sent(command: Callable[[], Awaitable[Ref]], look: str = "jobs") -> Re
 async def _job_begun(client: Client, made: Ref, what: str, manners: Manners, veil: Veil) -> int:
     begun(made, "job", what, manners)
     if manners.follow:
-        return await follow_job(client, made.id, nodes=False, as_json=manners.as_json, veil=veil)
+        return await follow_job(client, made.id, nodes=False, as_json=manners.as_json, veil=veil, begun=True)
     return DONE
 
 

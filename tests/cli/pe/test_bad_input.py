@@ -68,6 +68,10 @@ BEFORE = {
         "orchbridge: --at '2026-05-01T08:00:00' is no time"
         " — write it with its zone, 2026-05-01T08:00:00Z, or as a time from now, +2h",
     ),
+    "later, in no environment": Case(
+        ("deploy", "--at", "+2h", *N), 2,
+        "orchbridge: a deploy for later needs an environment; nothing was started — give --environment NAME",
+    ),
     "again without a first time": Case(
         ("run-task", "facts", "--every", "12h", *N), 2, "orchbridge: --every needs a first time — give --at as well"
     ),
@@ -170,6 +174,11 @@ SERVER = {
     ),
     "unknown job to stop": Case(
         ("stop", "4711", "--yes"), 2, "orchbridge: GET /jobs/:id: 404 puppetlabs.orchestrator/unknown-job:"
+    ),
+    "unknown schedule": Case(
+        ("unschedule", "4711", "--yes"), 2,
+        "orchbridge: GET /scheduled_jobs/environment_jobs/:id: 400 puppetlabs.orchestrator/query-error: No scheduled"
+        " job 4711 — `orchbridge pe schedules` lists them; one that was ended is not shown any more",
     ),
     "unknown plan job": Case(
         ("stop-plan", "4711", "--yes"), 2, "orchbridge: GET /plan_jobs/:id: 404 puppetlabs.orchestrator/unknown-job:"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.cli.pe.stage import Stage
+from tests.e2e.programs import simulator
 from tests.orchestrator.lossy import losing
 
 
@@ -51,10 +53,47 @@ async def test_what_certainly_did_not_start_may_be_tried_again(stage: Stage) -> 
     assert "nothing was started — it may be sent again" in done.err
 
 
-async def test_what_may_have_started_is_not_to_be_tried_blindly(stage: Stage) -> None:
-    async with (
-        losing(stage.url, "504", on="command/task", times=1) as lossy,
-        losing(lossy.url, "502", on="/jobs?") as blind,
-    ):
-        done = await orchbridge(*task(stage, blind.url))
-    assert (done.code, done.out) in {(75, ""), (69, "")}
+async def test_what_may_have_started_is_not_to_be_tried_blindly(tmp_path: Path) -> None:
+    """A version that keeps no marks shows a job that fits, and that is no proof."""
+    with simulator(tmp_path, "empty:nodes=5", "--version", "2019.8") as (url, _):
+        stage = Stage(tmp_path, url)
+        async with losing(url, "torn", on="POST /orchestrator/v1/command/task") as lossy:
+            done = await orchbridge(*task(stage, lossy.url))
+        number = stage.facts("job")[-1]["id"]
+    assert (done.code, done.out) == (75, "")
+    assert f"it may have started {number}, which fits but carries no proof — look at /jobs/{number}" in done.err
+
+
+async def test_a_server_that_goes_away_leaves_the_outcome_open(slow: Stage) -> None:
+    """A job that we started goes on, whatever becomes of the watching."""
+    async with losing(slow.url, "refused 500", on="/events") as lossy:
+        lossy.how = ""
+        arguments = (*task(slow, lossy.url), "--follow")
+        run = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "orchbridge", "pe", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert run.stdout is not None
+        assert run.stderr is not None
+        number = number_in(await run.stdout.readline())
+        lossy.how = "refused 500"
+        told = ""
+        while "does not answer (500); waiting for it" not in told:
+            line = (await run.stderr.readline()).decode()
+            assert line, told
+            told += line
+        lossy.how = ""
+        while "answers again" not in told:
+            told += (await run.stderr.readline()).decode()
+        (slow.folder / "token").rename(slow.folder / "kept")
+        (slow.folder / "token").write_text("0another\n")  # the token is replaced by one that is not accepted
+        try:
+            _, err = await run.communicate()
+        finally:
+            (slow.folder / "kept").rename(slow.folder / "token")
+    assert run.returncode == 75
+    assert f"job {number} goes on; watch it again with `orchbridge pe job {number} --follow`" in err.decode()
+    assert "401" in err.decode()
+
+
+def number_in(line: bytes) -> int:
+    return int(line.split()[1])
