@@ -15,6 +15,7 @@ from orchbridge.cli.pe.telling import (
     counted,
     facts,
     json_line,
+    lately,
     printable,
     short,
     states,
@@ -81,7 +82,7 @@ def _generator(several: AsyncIterator[Any]) -> Any:
 
 def _row(job: Job) -> tuple[str, ...]:
     duration = took(job.duration_s) if job.over else ""
-    return (str(job.id), job.state, what(job), _nodes(job), job.owner.login or "", when(job.created), duration)
+    return (str(job.id), job.state, what(job), _nodes(job), job.owner.login or "", lately(job.created), duration)
 
 
 def what(job: Job) -> str:

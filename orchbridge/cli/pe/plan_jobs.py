@@ -16,6 +16,7 @@ from orchbridge.cli.pe.telling import (
     Veil,
     facts,
     json_line,
+    lately,
     printable,
     short,
     table,
@@ -42,7 +43,7 @@ async def list_plan_jobs(
                 break
     if not as_json:
         rows = [
-            (str(each.id), each.state, each.plan or "", each.owner.login or "", when(each.created), _took(each))
+            (str(each.id), each.state, each.plan or "", each.owner.login or "", lately(each.created), _took(each))
             for each in found
         ]
         table(("plan job", "state", "plan", "by", "created (UTC)", "took"), rows, none="no such plan jobs")

@@ -70,7 +70,7 @@ async def show_usage(client: Client, since: date | None, until: date | None, *, 
             json_line({"kind": "usage", **_day(day)})
         return DONE
     rows = [tuple("" if value is None else str(value) for value in _day(day).values()) for day in days]
-    columns = ("day", "nodes", "with agent", "without", "corrective", "intentional", "by tasks", "by plans")
+    columns = ("day", "nodes", "agent", "agentless", "corrective", "intended", "by tasks", "by plans")
     table(columns, rows, none="no usage in these days")
     return DONE
 

@@ -81,6 +81,11 @@ def when(moment: datetime | None) -> str:
     return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def lately(moment: datetime | None) -> str:
+    """Return a time of the last weeks, UTC, without its year: a list is narrow, and jobs are kept for a month."""
+    return when(moment)[5:]
+
+
 def took(seconds: float | None) -> str:
     """Return a time that something took: `0.4 s`, `32 s`, `3 min 5 s`, `2 h 10 min`; "" for none."""
     if seconds is None:
@@ -133,7 +138,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, state: str =
         for row in (columns, *rows):
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         return
-    made = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
+    whole = {name for name in columns if name.endswith("(UTC)") or name in {"state", "took", "every"}}
+    heads = (Column(name, overflow="fold", no_wrap=name in whole) for name in columns)
+    made = Table(*heads, box=None, pad_edge=False)
     made.columns[0].min_width = min(30, max(len(row[0]) for row in rows))  # a name cut short names nothing
     place = columns.index(state) if state in columns else None
     for row in rows:

@@ -44,7 +44,7 @@ def steady(text: str) -> str:
     """Return a text without what time it was, how long it took, and how wide that made a column."""
     lines = [line for line in text.splitlines() if not line.startswith("orchbridge: http://127.0.0.1")]
     bare = re.sub(
-        r"(\d{4}-\d\d-\d\d.)?\d\d:\d\d:\d\dZ?|\b\d+(\.\d+)? s\b|(?<=duration_s\":)[\d.]+", "T", "\n".join(lines)
+        r"((\d{4}-)?\d\d-\d\d.)?\d\d:\d\d:\d\dZ?|\b\d+(\.\d+)? s\b|(?<=duration_s\":)[\d.]+", "T", "\n".join(lines)
     )
     return re.sub(r" +", " ", bare).strip()
 
