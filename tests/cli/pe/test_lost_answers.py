@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tests.cli.pe.stage import Stage
 from tests.e2e.programs import simulator
 from tests.orchestrator.lossy import losing
+from tests.orchestrator.servers import answering, served
 
 
 class Done(NamedTuple):
@@ -97,3 +100,32 @@ async def test_a_server_that_goes_away_leaves_the_outcome_open(slow: Stage) -> N
 
 def number_in(line: bytes) -> int:
     return int(line.split()[1])
+
+
+@pytest.mark.parametrize(("unseen", "code"), [(2, 0), (1_000, 75)])
+async def test_a_job_just_started_may_take_a_moment_to_be_seen(stage: Stage, unseen: int, code: int) -> None:
+    """A list may lag behind its own answers; that is no reason to say that there is no such job."""
+    looks = 0
+
+    def answer(request: Request) -> Response:
+        nonlocal looks
+        match request.url.path.removeprefix("/orchestrator/v1"):
+            case "/tasks/facts/init":
+                return answering({"name": "facts", "metadata": {}})
+            case "/command/task":
+                return answering({"job": {"name": "7"}}, 202)
+            case "/jobs":
+                return answering({"items": [], "pagination": {"total": 0}})
+            case "/jobs/7/events":
+                return answering({"items": [{"id": "1", "type": "job_finished", "details": {}}]})
+        looks += 1
+        if looks <= unseen:
+            return answering({"kind": "puppetlabs.orchestrator/unknown-job", "msg": "Unknown job 7"}, 404)
+        return answering({"name": "7", "state": "finished", "node_states": None, "options": {}})
+
+    async with served(answer) as door:
+        done = await orchbridge(*task(stage, door.url), "--follow")
+    assert done.code == code, done.err
+    assert done.out.startswith("job 7 started: task facts on 1 node\n")
+    assert ("job 7: finished" in done.out) == (code == 0)
+    assert ("job 7 goes on" in done.err) == (code == 75)
