@@ -97,7 +97,7 @@ ROWS = {
 PRINTING = (
     ("jobs",), ("job", "1", "--nodes"), ("job", "1", "--follow"), ("plan-jobs",), ("plan-job", "1", "--follow"),
     ("tasks",), ("task", "package"), ("plans",), ("plan", "rollout::web"), ("inventory",), ("schedules",),
-    ("status",), ("root",),
+    ("status",), ("root",), ("usage",),
     ("run-task", "facts", "--nodes", "web01.example.com", "--yes"), ("stop", "1", "--yes"),
 )  # fmt: skip
 
@@ -110,7 +110,7 @@ def test_every_key_is_told(played: Stage) -> None:
             seen.setdefault(told["kind"], set()).update(told)
             for node in told.get("nodes") or [] if told["kind"] == "job" else []:
                 seen.setdefault("node", set()).update(node)
-    assert seen.keys() == ROWS.keys() - {"usage", "task_target"}
+    assert seen.keys() == ROWS.keys() - {"task_target"}
     for kind, keys in seen.items():
         assert keys - {"kind"} - ROWS[kind] == set(), kind
         assert ROWS[kind] - keys <= {"plan_job", "schedule", "stopped", "state", "nodes"}, kind

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -231,3 +232,21 @@ def test_nothing_moves_the_cursor() -> None:
 )
 def test_times_that_things_take(seconds: float | None, text: str) -> None:
     assert took(seconds) == text
+
+
+def test_usage_and_targets_of_the_simulator(past: Stage) -> None:
+    days = lines(past.run("usage", "--json").stdout)
+    assert {each["kind"] for each in days} == {"usage"}
+    assert days[0]["date"] > days[-1]["date"]
+    assert [row[0] for row in columns(past.run("usage").stdout)] == ["day", *(each["date"] for each in days)]
+    one = days[0]["date"]
+    assert [each["date"] for each in lines(past.run("usage", "--since", one, "--until", one, "--json").stdout)] == [one]
+    body = {"display_name": "web", "tasks": ["facts"], "nodes": ["web01.example.com"], "node_groups": []}
+    url = f"{past.url}/orchestrator/v1/command/task_target"
+    answer = httpx.post(url, json=body, headers={"X-Authentication": "letmein"}, trust_env=False)
+    assert answer.status_code == 200
+    found = lines(past.run("targets", "--json").stdout)
+    assert [(each["name"], each["tasks"], each["nodes"]) for each in found] == [
+        ("web", ["facts"], ["web01.example.com"])
+    ]
+    assert columns(past.run("targets").stdout)[1][1:] == ["web", "facts", "1 node"]

@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from orchbridge.cli.pe.timing import timing_of
 from tests.cli.pe.stage import Stage
+from tests.e2e.programs import wait_until
 from tests.orchestrator.servers import answering, served
 
 NEW = "/orchestrator/v1/scheduled_jobs/environment_jobs"
@@ -144,3 +145,29 @@ def test_times_from_now(text: str, seconds: int) -> None:
     assert found is not None
     assert abs(found.at - datetime.now(UTC) - timedelta(seconds=seconds)) < timedelta(seconds=5)
     assert found.every_s is None
+
+
+def made(text: str) -> int:
+    return int(text.split()[1])
+
+
+def test_what_is_planned_runs_when_it_is_due(stage: Stage) -> None:
+    before = stage.started
+    later = stage.run("run-task", "facts", "--nodes", "web01.example.com", "--at", "+2h", "--every", "12h", "--yes")
+    soon = stage.run("run-task", "facts", "--nodes", "db01.example.com", "--at", "+1s", "--yes")
+    shown = {row["id"]: row for row in map(json.loads, stage.run("schedules", "--json").stdout.splitlines())}
+    assert (shown[made(later.stdout)]["interval_s"], shown[made(later.stdout)]["name"]) == (43_200, "facts")
+    wait_until("the planned job", lambda: stage.started == before + 1)
+    assert stage.facts("job")[-1]["nodes"] == ["db01.example.com"]
+    ended = stage.run("unschedule", str(made(later.stdout)), "--yes")
+    assert (ended.exit_code, made(soon.stdout)) == (0, made(later.stdout) + 1)
+    left = [json.loads(row)["id"] for row in stage.run("schedules", "--json").stdout.splitlines()]
+    assert made(later.stdout) not in left
+
+
+def test_a_time_that_has_passed_plans_nothing(stage: Stage) -> None:
+    before = stage.run("schedules", "--json").stdout
+    done = stage.run("run-task", "facts", "--nodes", "web01.example.com", "--at", "2001-01-01T00:00:00Z", "--yes")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "400 puppetlabs.orchestrator/invalid-time" in done.stderr
+    assert stage.run("schedules", "--json").stdout == before
