@@ -108,13 +108,12 @@ class Terminal:
 
     def interrupt_until_it_ends(self) -> int:
         """Press Ctrl-C as a person does, again where nothing happens: one may come a moment before the waiting."""
-        for _ in range(10):
+        for _ in range(5):
             self.interrupt()
-            ends = time.monotonic() + 1.0
-            while self._read(0.1) and time.monotonic() < ends:
-                pass
-            if self.process.poll() is not None:
-                break
+            ends = time.monotonic() + 4.0
+            while time.monotonic() < ends:
+                if not self._read(0.1):  # nobody is there any more
+                    return self.end()
         return self.end()
 
     def end(self, limit_s: float = 30.0) -> int:
