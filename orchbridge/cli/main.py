@@ -13,6 +13,7 @@ from orchbridge import __version__
 from orchbridge.cli.cursors import cursors
 from orchbridge.cli.exits import code_of, run_to_end
 from orchbridge.cli.options import CONFIG
+from orchbridge.cli.pe import pe
 from orchbridge.cli.replay import replay
 from orchbridge.core.errors import ConfigError
 
@@ -145,6 +146,7 @@ def simulate(**given: Any) -> None:
 
 main.add_command(cursors)
 main.add_command(replay)
+main.add_command(pe)
 
 
 def duration_of(text: str | None) -> float | None:
