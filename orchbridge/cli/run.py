@@ -17,9 +17,11 @@ import structlog
 
 from orchbridge import __version__
 from orchbridge.cli import wiring
+from orchbridge.cli.canary import Canaries
 from orchbridge.cli.exits import DONE
 from orchbridge.cli.lifetimes import Lifetimes
 from orchbridge.cli.memory import return_large_blocks
+from orchbridge.cli.owning import Owning
 from orchbridge.config import Http, Settings
 from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.ports import Finding, StreamId, Watch
@@ -116,7 +118,8 @@ async def bridge(
         name = name or worker_name()
         view, names = wiring.viewer(streams), settings.metrics.name_series
         watch = OpsWatch(watched, metrics, view, version=__version__, clock=time.time, worker=name, name_series=names)
-        heard = watch if through is None else through(watch)
+        canaries = Canaries(wiring.errands_of(settings), clients, metrics)
+        heard = Owning(watch if through is None else through(watch), [canaries])
         trail, alarms = Trail(), AlarmBook(metrics)
         hearts = wiring.hearts_of(settings, streams)
         worker = Worker(name, sink, stop, heard, time.time, trail, hearts)
@@ -133,7 +136,7 @@ async def bridge(
                 started(Running(address, watch.status))
             bounds = wiring.bounds_of(settings.sink)
             supervision = supervised(os.environ, watch.status, alarms.standing, stop)
-            async with watching(trail, bounds, alarms), supervision, lifetimes.following():
+            async with watching(trail, bounds, alarms), supervision, lifetimes.following(), canaries.flying():
                 await _carried(wiring.feeds_of(streams, clients), worker)
     log.info("bridge.stopped")
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from orchbridge import __version__
-from orchbridge.config import Http, Jsonl, Kafka, Redaction, Settings, Sink, Source, Stdout
+from orchbridge.cli.canary import Errand
+from orchbridge.config import Canary, Http, Jsonl, Kafka, Redaction, Settings, Sink, Source, Stdout, values
 from orchbridge.core import times
 from orchbridge.core.errors import ConfigError
 from orchbridge.core.inventory.stream import InventoryStream
@@ -97,6 +98,28 @@ def certificates_of(http: Http) -> Certificates | None:
     if http.tls_cert_file is None or http.tls_key_file is None:
         return None
     return Certificates(Tls(http.tls_cert_file, http.tls_key_file, http.client_ca_file))
+
+
+def errands_of(settings: Settings) -> list[Errand]:
+    """Return every source's canary; raise ConfigError where its parameters' file cannot be read. Only the type of
+    what is wrong with them is told: they may be secrets."""
+    return [errand_of(source.name, source.canary) for source in settings.sources if source.canary is not None]
+
+
+def errand_of(source: str, canary: Canary) -> Errand:
+    """Return one canary."""
+    params = canary.params
+    if canary.params_file is not None:
+        try:
+            params = values.parameters(canary.params_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no JSON object"
+            raise ConfigError(
+                f"params_file {canary.params_file} cannot be read: {reason}", hint='write {"name": "value"} into it'
+            ) from None
+    return Errand(
+        source, canary.task, canary.nodes, canary.environment, canary.interval_s, canary.timeout_s, dict(params)
+    )
 
 
 def rules_of(redaction: Redaction) -> Rules:

@@ -17,6 +17,7 @@ from orchbridge.core.window import Progress
 from orchbridge.ops import metrics as ops_metrics
 from orchbridge.ops.alarms import AlarmBook
 from orchbridge.ops.catalogue import CATALOGUE, Metric
+from orchbridge.ops.chores import Canary, Renewals
 from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.reference import page
 from tests.ops.stage import JOBS_STREAM, NODES_STREAM, PLANS_STREAM, START, Asked, Stage, batch, ended, record
@@ -53,6 +54,7 @@ def test_labels_have_few_values_but_for_two_that_have_limits_of_their_own() -> N
     allowed = {
         "source", "stream", "type", "environment", "outcome", "state", "result", "connected", "to", "channel", "kind",
         "stage", "api", "code", "label", "version", "task", "plan", "broker",
+        "reason",
     }  # fmt: skip
     exceptions = {"pe_failed_job_nodes", "pe_node_connected"}
     assert {label for metric in CATALOGUE if metric.name not in exceptions for label in metric.labels} <= allowed
@@ -147,6 +149,10 @@ def test_every_metric_of_the_catalogue_is_reached() -> None:
     stage.watch.shared(Share(frozenset({PLANS_STREAM}), "orchbridge", ("w1",), {PLANS_STREAM.name: "w1"}))
     stage.metrics.add("orchbridge_series_overflow_total", "prod", "environment")
     AlarmBook(stage.metrics)
+    Renewals(stage.metrics, "prod").tried("renewed")
+    canary = Canary(stage.metrics, "prod", 900.0)
+    canary.taken()
+    canary.landed(3.5, START)
     stage.watch.claimed(StreamId("prod", "jobs-backfill"), StreamView(progress=Progress(1, 2)))
     text = stage.metrics.text("")[0].decode()
     assert [metric.name for metric in CATALOGUE if f"# TYPE {metric.name} " not in text] == []

@@ -1,0 +1,191 @@
+"""The canary: what arrives is measured, what does not is counted by its reason, and nothing it meets harms a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from orchbridge.cli.canary import Errand, flight, keeper
+from orchbridge.cli.canary.flight import Flown
+from orchbridge.core.batch import Batch
+from orchbridge.core.ports import Share, StreamId
+from orchbridge.ops.catalogue import CANARY_REASONS
+from orchbridge.orchestrator.api import starting
+from orchbridge.sim.rows import Agent
+from orchbridge.sim.world import World
+from tests.cli.birds import QUICK, STREAM, nest, until
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, with nodes that succeed, and looks that come soon."""
+    monkeypatch.setattr(keeper, "FIRST_S", 0.0)
+    monkeypatch.setattr("orchbridge.sim.drafts.FAILING", 0.0)
+    monkeypatch.setattr(starting, "LOOKS_S", (0.0, 0.05, 0.1))
+    monkeypatch.setattr("orchbridge.orchestrator.caller.PAUSE_S", (0.0, 0.01))
+
+
+def errand(**more: Any) -> Errand:
+    return replace(Errand("prod", "facts", ("node01.example.com",), interval_s=600.0, timeout_s=20.0), **more)
+
+
+def nodes_of(scenario: str = QUICK) -> tuple[str, ...]:
+    world = World(scenario)
+    world.advance(0.0)
+    return tuple(sorted(world.agents)[:2])
+
+
+async def test_it_arrives_and_the_time_is_from_the_command_to_the_commit() -> None:
+    began = time.time()
+    async with nest(errand(nodes=nodes_of())) as found:
+        await until("the canary", lambda: found.last_success)
+        (job,) = found.jobs
+        mine = [record for record in found.store.records if record.key == str(job)]
+        assert "job.summary.v1" in [record.type for record in mine]
+        assert sum(record.type == "job.node.finished.v1" for record in mine) == 2
+        assert found.failures == {}
+        assert found.flown == 1
+        (line,) = found.told("canary.landed")
+        assert line["job"] == job
+        assert 0.1 < line["seconds"] < time.time() - began
+        assert began < (found.last_success or 0) <= time.time()
+        assert found.metrics.value("orchbridge_canary_interval_seconds", "prod") == 600.0
+
+
+async def test_every_reason_is_there_before_anything_happens() -> None:
+    async with nest(errand(), carried=False) as found:
+        zeros = [found.metrics.value("orchbridge_canary_failures_total", "prod", each) for each in CANARY_REASONS]
+        assert zeros == [0] * len(CANARY_REASONS)
+        text = found.metrics.text("")[0].decode()
+        assert 'orchbridge_canary_seconds_count{source="prod"} 0' in text
+        assert found.last_success is None
+        await asyncio.sleep(0.2)
+        assert found.jobs == [], "whoever does not carry the stream sends none"
+
+
+@pytest.mark.parametrize(
+    ("reason", "more", "how"),
+    [
+        ("refused", {"task": "no::such"}, ""),
+        ("refused", {"environment": "nowhere"}, ""),
+        ("denied", {"task": "lockdown::wipe", "params": {"device": "hunter2"}}, ""),
+        ("uncertain", {"timeout_s": 20.0}, "stalls before"),
+        ("unreachable", {}, "never arrives"),
+        ("timeout", {"timeout_s": 1.0}, ""),
+        ("failed", {"nodes": ("gone.example.com",)}, ""),
+    ],
+)
+async def test_what_does_not_arrive_is_counted_by_its_reason(reason: str, more: dict[str, Any], how: str) -> None:
+    asked = errand(**{"nodes": nodes_of(), **more})
+    slow = "empty:nodes=4,shortest=30,longest=60"
+    scenario = slow if reason == "timeout" else QUICK
+    async with nest(asked, how=how, scenario=scenario, read_s=0.5 if "stalls" in how else 30.0) as found:
+        if reason == "failed":
+            found.world.agents["gone.example.com"] = Agent("gone.example.com", False, None, 0.0)
+        await until("the failure", lambda: found.failures)
+        assert found.failures == {reason: 1}
+        (line,) = found.told("canary.failed")
+        assert line["reason"] == reason
+        assert line["error"]
+        assert "hunter2" not in repr(found.lines)
+        assert found.last_success is None
+        assert found.flown == 0
+
+
+async def test_what_is_committed_but_not_whole_has_not_arrived() -> None:
+    flown = flight._judged(flight.Landed("success", complete=False), Flown(seconds=1.0, job=3))
+    assert flown.reason == "incomplete"
+    assert flight._judged(flight.Landed("success", complete=True), Flown(seconds=1.0, job=3)).reason == ""
+    assert flight._judged(flight.Landed("stopped", complete=True), Flown(seconds=1.0, job=3)).reason == "failed"
+
+
+async def test_a_sink_that_takes_nothing_fails_it_in_time() -> None:
+    async with nest(errand(nodes=nodes_of(), timeout_s=1.5)) as found:
+        held = asyncio.Event()
+
+        async def hold(_: StreamId, batch: Batch) -> None:
+            if any(record.type == "job.summary.v1" for record in batch.records):
+                await held.wait()
+
+        found.store.before = hold
+        await until("the failure", lambda: found.failures)
+        assert found.failures == {"timeout": 1}
+        held.set()
+
+
+@pytest.mark.parametrize("how", ["reset", "stalls", "502"])
+async def test_after_a_lost_answer_its_job_is_found_and_waited_for(how: str) -> None:
+    async with nest(errand(nodes=nodes_of()), how=how, read_s=1.0) as found:
+        await until("the canary", lambda: found.last_success)
+        assert found.failures == {}
+        assert len(found.jobs) == 1
+        assert found.told("canary.landed")[0]["recovered"] is True
+
+
+async def test_a_doubtful_one_is_not_sent_again_before_its_time() -> None:
+    async with nest(errand(nodes=nodes_of()), how="stalls before", read_s=0.3) as found:
+        await until("the failure", lambda: found.failures)
+        found.lossy.how = ""
+        await asyncio.sleep(0.5)
+        assert found.failures == {"uncertain": 1}
+        assert sum("/command/task" in line for line in found.lossy.heard) == 1
+
+
+async def test_there_are_never_two_at_a_time() -> None:
+    slow = "empty:nodes=4,shortest=30,longest=60"
+    async with nest(errand(nodes=nodes_of(slow), timeout_s=0.7, interval_s=0.8), scenario=slow) as found:
+        await until("the second", lambda: len(found.told("canary.failed")) > 2)
+        assert [line["reason"] for line in found.told("canary.failed")][:3] == ["timeout", "busy", "busy"]
+        assert len(found.jobs) == 1
+
+
+async def test_it_is_abandoned_without_a_failure_where_its_stream_moves() -> None:
+    slow = "empty:nodes=4,shortest=30,longest=60"
+    async with nest(errand(nodes=nodes_of(slow), interval_s=0.3), scenario=slow, carried=False) as found:
+        found.owning.claimed(STREAM, None)
+        await until("its start", lambda: found.jobs)
+        found.owning.shared(Share(owned=frozenset()))
+        await until("the end", lambda: found.told("canary.abandoned"))
+        await asyncio.sleep(0.6)
+        assert found.failures == {}
+        assert len(found.jobs) == 1, "whoever does not carry the stream sends none"
+        assert found.metrics.value("orchbridge_canary_interval_seconds", "prod") is None
+        found.owning.claimed(STREAM, None)
+        await until("it is seen that the other one flies", lambda: found.told("canary.skipped"))
+        assert found.failures == {}
+        assert len(found.jobs) == 1
+
+
+async def test_outside_the_group_what_was_ours_stays_ours() -> None:
+    async with nest(errand(nodes=nodes_of()), carried=False) as found:
+        found.owning.claimed(STREAM, None)
+        await until("its start", lambda: found.jobs)
+        found.owning.shared(Share(owned=frozenset(), apart=ConnectionError("away")))  # type: ignore[arg-type]
+        await asyncio.sleep(0.1)
+        assert not found.told("canary.abandoned")
+
+
+async def test_a_bug_of_the_canary_does_not_end_the_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("hunter2")
+
+    monkeypatch.setattr(flight, "_judged", broken)
+    async with nest(errand(nodes=nodes_of())) as found:
+        await until("the failure", lambda: found.failures)
+        assert found.failures == {"internal": 1}
+        assert "hunter2" not in repr(found.lines)
+        await until("the stream goes on", lambda: found.store.records)
+
+
+async def test_parameters_are_in_no_text() -> None:
+    secret = {"database": "d", "password": "hunter2", "path": 5}
+    asked = errand(nodes=nodes_of(), task="dbx::dump", params=secret)
+    assert "hunter2" not in repr(asked)
+    async with nest(asked) as found:
+        await until("the refusal", lambda: found.failures)
+        assert found.failures == {"refused": 1}
+        assert "hunter2" not in repr(found.lines)
