@@ -22,6 +22,7 @@ from orchbridge.cli.exits import DONE
 from orchbridge.cli.lifetimes import Lifetimes
 from orchbridge.cli.memory import return_large_blocks
 from orchbridge.cli.owning import Owning
+from orchbridge.cli.renewing import Renewing
 from orchbridge.config import Http, Settings
 from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.ports import Finding, StreamId, Watch
@@ -119,7 +120,8 @@ async def bridge(
         view, names = wiring.viewer(streams), settings.metrics.name_series
         watch = OpsWatch(watched, metrics, view, version=__version__, clock=time.time, worker=name, name_series=names)
         canaries = Canaries(wiring.errands_of(settings), clients, metrics)
-        heard = Owning(watch if through is None else through(watch), [canaries])
+        renewing = Renewing(wiring.renewables_of(settings), clients, metrics)
+        heard = Owning(watch if through is None else through(watch), [canaries, renewing])
         trail, alarms = Trail(), AlarmBook(metrics)
         hearts = wiring.hearts_of(settings, streams)
         worker = Worker(name, sink, stop, heard, time.time, trail, hearts)
@@ -136,7 +138,10 @@ async def bridge(
                 started(Running(address, watch.status))
             bounds = wiring.bounds_of(settings.sink)
             supervision = supervised(os.environ, watch.status, alarms.standing, stop)
-            async with watching(trail, bounds, alarms), supervision, lifetimes.following(), canaries.flying():
+            beside = (supervision, lifetimes.following(), canaries.flying(), renewing.renewing())
+            async with watching(trail, bounds, alarms), contextlib.AsyncExitStack() as stack:
+                for each in beside:
+                    await stack.enter_async_context(each)
                 await _carried(wiring.feeds_of(streams, clients), worker)
     log.info("bridge.stopped")
 

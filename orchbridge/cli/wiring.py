@@ -12,6 +12,7 @@ import msgspec
 
 from orchbridge import __version__
 from orchbridge.cli.canary import Errand
+from orchbridge.cli.renewing import Renewable
 from orchbridge.config import Canary, Http, Jsonl, Kafka, Redaction, Settings, Sink, Source, Stdout, values
 from orchbridge.core import times
 from orchbridge.core.errors import ConfigError
@@ -120,6 +121,15 @@ def errand_of(source: str, canary: Canary) -> Errand:
     return Errand(
         source, canary.task, canary.nodes, canary.environment, canary.interval_s, canary.timeout_s, dict(params)
     )
+
+
+def renewables_of(settings: Settings) -> list[Renewable]:
+    """Return the sources whose token is to be renewed; whoever carries the first stream does it."""
+    return [
+        Renewable(source.name, StreamId(source.name, source.streams[0]), source.token_file)
+        for source in settings.sources
+        if source.renew_token and source.token_file is not None
+    ]
 
 
 def rules_of(redaction: Redaction) -> Rules:
