@@ -77,7 +77,7 @@ class Renewing:
     # -- at work ------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def renewing(self) -> AsyncIterator[None]:
+    async def working(self) -> AsyncIterator[None]:
         """Care for them while the block runs."""
         keeping = [asyncio.create_task(self._keep(post), name=f"token of {post.job.source}") for post in self._posts]
         try:

@@ -119,8 +119,7 @@ async def bridge(
         name = name or worker_name()
         view, names = wiring.viewer(streams), settings.metrics.name_series
         watch = OpsWatch(watched, metrics, view, version=__version__, clock=time.time, worker=name, name_series=names)
-        canaries = Canaries(wiring.errands_of(settings), clients, metrics)
-        renewing = Renewing(wiring.renewables_of(settings), clients, metrics)
+        canaries, renewing = _beside(settings, clients, metrics)
         heard = Owning(watch if through is None else through(watch), [canaries, renewing])
         trail, alarms = Trail(), AlarmBook(metrics)
         hearts = wiring.hearts_of(settings, streams)
@@ -136,14 +135,26 @@ async def bridge(
             )
             if started is not None:
                 started(Running(address, watch.status))
-            bounds = wiring.bounds_of(settings.sink)
             supervision = supervised(os.environ, watch.status, alarms.standing, stop)
-            beside = (supervision, lifetimes.following(), canaries.flying(), renewing.renewing())
-            async with watching(trail, bounds, alarms), contextlib.AsyncExitStack() as stack:
-                for each in beside:
-                    await stack.enter_async_context(each)
+            looked_after = watching(trail, wiring.bounds_of(settings.sink), alarms), supervision, lifetimes.following()
+            async with _all(*looked_after, canaries.working(), renewing.working()):
                 await _carried(wiring.feeds_of(streams, clients), worker)
     log.info("bridge.stopped")
+
+
+def _beside(settings: Settings, clients: Mapping[str, Client], metrics: Metrics) -> tuple[Canaries, Renewing]:
+    """Return what goes along with the streams that this worker carries."""
+    canaries = Canaries(wiring.errands_of(settings), clients, metrics)
+    return canaries, Renewing(wiring.renewables_of(settings), clients, metrics)
+
+
+@contextlib.asynccontextmanager
+async def _all(*several: contextlib.AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
+    """Enter them one after the other."""
+    async with contextlib.AsyncExitStack() as stack:
+        for each in several:
+            await stack.enter_async_context(each)
+        yield
 
 
 @contextlib.asynccontextmanager

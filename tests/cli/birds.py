@@ -89,7 +89,7 @@ async def nest(
             canaries = Canaries([errand], {"prod": client}, metrics)
             owning = Owning(Watching(), [canaries])
             with capture_logs() as lines:
-                async with canaries.flying(), asyncio.TaskGroup() as group:
+                async with canaries.working(), asyncio.TaskGroup() as group:
                     if carried:
                         worker = Worker("w1", MemorySink(store), stop, owning, time.time)
                         group.create_task(carry_all([Feed(JobStream(settings), reader)], worker))

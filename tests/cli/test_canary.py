@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from orchbridge.cli.canary import Errand, flight, keeper
 from orchbridge.cli.canary.flight import Flown
+from orchbridge.cli.run import bridge
+from orchbridge.config import load
 from orchbridge.core.batch import Batch
 from orchbridge.core.ports import Share, StreamId
 from orchbridge.ops.catalogue import CANARY_REASONS
 from orchbridge.orchestrator.api import starting
+from orchbridge.runtime.stop import Stop
 from orchbridge.sim.rows import Agent
+from orchbridge.sim.serve import served
 from orchbridge.sim.world import World
 from tests.cli.birds import QUICK, STREAM, nest, until
 
@@ -189,3 +196,51 @@ async def test_parameters_are_in_no_text() -> None:
         await until("the refusal", lambda: found.failures)
         assert found.failures == {"refused": 1}
         assert "hunter2" not in repr(found.lines)
+
+
+CONFIG = """
+[[sources]]
+name = "prod"
+url = "{url}"
+token = "letmein"
+poll_interval_s = 0.1
+certificate_grace_s = 0.5
+
+[sources.canary]
+task = "facts"
+nodes = {nodes}
+
+[sink]
+type = "jsonl"
+directory = "records"
+
+[http]
+listen = "127.0.0.1:0"
+"""
+
+
+async def test_in_the_whole_program_it_is_in_the_files_when_it_has_landed(tmp_path: Path) -> None:
+    world = World(QUICK, start=time.time())
+    async with served(world, token="letmein") as url:
+        (tmp_path / "config.toml").write_text(CONFIG.format(url=url, nodes=json.dumps(nodes_of())))
+        stop, running = Stop(), asyncio.get_running_loop().create_future()
+        settings = load(tmp_path / "config.toml", {})
+        whole = asyncio.create_task(bridge(settings, stop, started=running.set_result))
+        address = (await running).address
+
+        async def landed() -> bool:
+            async with httpx.AsyncClient() as client:
+                text = (await client.get(f"{address}metrics")).text
+            return 'orchbridge_canary_seconds_count{source="prod"} 1.0' in text
+
+        async with asyncio.timeout(20):
+            while not await landed():  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        (job,) = [job.id for job in world.jobs.values() if job.options.get("description") == flight.MARK]
+        lines = (tmp_path / "records" / "pe.prod.jobs.jsonl").read_text().splitlines()
+        found = [json.loads(line) for line in lines if f'"{job}"' in line]
+        (summary,) = [each["data"] for each in found if each["type"].endswith("job.summary.v1")]
+        assert summary["complete"] is True
+        assert summary["expected"]["nodes"] == 2
+        stop.ask()
+        await whole

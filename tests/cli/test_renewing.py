@@ -102,7 +102,7 @@ async def desk(folder: Path, life_s: float, *, workers: int = 1, suffix: str = "
             async with contextlib.AsyncExitStack() as stack:
                 for client, worker in zip(clients, crew, strict=True):
                     await stack.enter_async_context(client)
-                    await stack.enter_async_context(worker.renewing())
+                    await stack.enter_async_context(worker.working())
                 crew[0].taken(STREAM)
                 yield found
         assert OLD not in repr(lines)
@@ -245,7 +245,7 @@ async def main():
     async with Client(Access("prod", url, token_file=file, rbac_url=url)) as client:
         stream = StreamId("prod", "jobs")
         worker = renewing.Renewing([renewing.Renewable("prod", stream, file)], {"prod": client}, Metrics())
-        async with worker.renewing():
+        async with worker.working():
             worker.taken(stream)
             await asyncio.sleep(20)
 asyncio.run(main())

@@ -56,7 +56,7 @@ class Canaries:
     # -- at work ------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def flying(self) -> AsyncIterator[None]:
+    async def working(self) -> AsyncIterator[None]:
         """Send them while the block runs."""
         keeping = [asyncio.create_task(self._keep(each), name=f"canary {each.source}") for each in self._errands]
         try:
