@@ -14,10 +14,12 @@ import pytest
 
 from orchbridge.cli.canary import Errand, flight, keeper
 from orchbridge.cli.canary.flight import Flown
+from orchbridge.cli.canary.perch import Perch
 from orchbridge.cli.run import bridge
 from orchbridge.config import load
 from orchbridge.core.batch import Batch
 from orchbridge.core.ports import Share, StreamId
+from orchbridge.core.records import JOBS, Record
 from orchbridge.ops.catalogue import CANARY_REASONS
 from orchbridge.orchestrator.api import starting
 from orchbridge.runtime.stop import Stop
@@ -244,3 +246,20 @@ async def test_in_the_whole_program_it_is_in_the_files_when_it_has_landed(tmp_pa
         assert summary["expected"]["nodes"] == 2
         stop.ask()
         await whole
+
+
+def test_a_replay_of_the_job_is_not_its_arrival() -> None:
+    perch = Perch(STREAM)
+    perch.watch()
+
+    def committed(stream: StreamId, *, replay: bool) -> int:
+        data = {"job": {"id": 7}, "complete": True, "outcome": "success"}
+        record = Record(JOBS, "prod", "7", "x", "job.summary.v1", "job/7", "t", "t", "e1", data, replay=replay)
+        perch.committed(stream, Batch((record,), {}, None))
+        return len(perch._landed or ())
+
+    assert committed(STREAM, replay=True) == 0
+    assert committed(StreamId("other", "jobs"), replay=False) == 0
+    assert committed(STREAM, replay=False) == 1
+    perch.rest()
+    assert committed(STREAM, replay=False) == 0, "nothing is kept while nobody is waited for"
