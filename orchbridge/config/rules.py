@@ -54,7 +54,7 @@ def broken_rules(raw: Mapping[str, Any]) -> Iterator[Problem]:
 def _source(path: Path, source: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _both(path, Source, source)
     yield from _canary(path, source)
-    if source.get("renew_token") in {True, "true", "1"} and "token_file" not in source:
+    if source.get("renew_token") in (True, "true", "1") and "token_file" not in source:
         yield Problem((*path, "token_file"), "is missing: renew_token writes the new token there")
     pair = ("client_cert_file", "client_key_file")
     for given, absent in (pair, pair[::-1]):
@@ -72,7 +72,7 @@ def _canary(path: Path, source: Mapping[str, Any]) -> Iterator[Problem]:
     if "params" in canary and "params_file" in canary:
         yield Problem((*path, "canary", "params"), "stands beside params_file; keep one of them")
     streams = source.get("streams")
-    if streams is not None and "jobs" not in streams:
+    if isinstance(streams, list) and "jobs" not in streams:
         yield Problem((*path, "canary"), 'arrives through the stream "jobs"; add it to streams')
     if _number(canary.get("timeout_s", 300)) > _number(canary.get("interval_s", 900)):
         yield Problem((*path, "canary", "timeout_s"), "must not be longer than interval_s")

@@ -93,6 +93,9 @@ def test_parameters_from_a_file(written: Any, tmp_path: Path) -> None:
         (TABLE + 'params = "hunter2"', "canary.params: must be a table or a JSON object"),
         (TABLE + "params = {}\nparams_file = 'token'", "canary.params: stands beside params_file"),
         ('streams = ["plans"]' + TABLE, 'canary: arrives through the stream "jobs"'),
+        ("streams = 5\nrenew_token = [1]" + TABLE, "sources[0].renew_token: must be true or false"),
+        (TABLE + "timeout_s = []", "canary.timeout_s: must be a number"),
+        ("canary = 5", "sources[0].canary: must be a table"),
         (TABLE + "intervall_s = 90", "canary.intervall_s: unknown key; did you mean interval_s?"),
     ],
 )
