@@ -119,7 +119,7 @@ async def bridge(
         name = name or worker_name()
         view, names = wiring.viewer(streams), settings.metrics.name_series
         watch = OpsWatch(watched, metrics, view, version=__version__, clock=time.time, worker=name, name_series=names)
-        canaries, renewing = _beside(settings, clients, metrics)
+        canaries, renewing = _beside(settings, clients, metrics, observe)
         heard = Owning(watch if through is None else through(watch), [canaries, renewing])
         trail, alarms = Trail(), AlarmBook(metrics)
         hearts = wiring.hearts_of(settings, streams)
@@ -142,9 +142,11 @@ async def bridge(
     log.info("bridge.stopped")
 
 
-def _beside(settings: Settings, clients: Mapping[str, Client], metrics: Metrics) -> tuple[Canaries, Renewing]:
+def _beside(
+    settings: Settings, clients: Mapping[str, Client], metrics: Metrics, observe: Callable[[Asked], None]
+) -> tuple[Canaries, Renewing]:
     """Return what goes along with the streams that this worker carries."""
-    canaries = Canaries(wiring.errands_of(settings), clients, metrics)
+    canaries = Canaries(wiring.errands_of(settings), wiring.canary_clients_of(settings, observe), metrics)
     return canaries, Renewing(wiring.renewables_of(settings), clients, metrics)
 
 

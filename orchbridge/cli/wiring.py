@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -121,6 +122,15 @@ def errand_of(source: str, canary: Canary) -> Errand:
     return Errand(
         source, canary.task, canary.nodes, canary.environment, canary.interval_s, canary.timeout_s, dict(params)
     )
+
+
+def canary_clients_of(settings: Settings, observe: Callable[[Asked], None]) -> dict[str, Client]:
+    """Return a client for every canary, not open yet: a command that gets no answer must not hold a stream's place."""
+    return {
+        source.name: Client(replace(access_of(source), concurrency=1), observe)
+        for source in settings.sources
+        if source.canary is not None
+    }
 
 
 def renewables_of(settings: Settings) -> list[Renewable]:

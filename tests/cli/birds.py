@@ -85,8 +85,8 @@ async def nest(
     async with served(world, token=TOKEN) as straight, losing(straight, how) as lossy:
         access = Access("prod", lossy.url, token=TOKEN, read_s=read_s)
         settings = StreamSettings(STREAM, lossy.url, Origin("prod", Rules()), poll_s=0.1, grace_s=0.5)
-        async with Client(access) as client, Client(Access("prod", straight, token=TOKEN)) as reader:
-            canaries = Canaries([errand], {"prod": client}, metrics)
+        async with Client(Access("prod", straight, token=TOKEN)) as reader:
+            canaries = Canaries([errand], {"prod": Client(access)}, metrics)
             owning = Owning(Watching(), [canaries])
             with capture_logs() as lines:
                 async with canaries.working(), asyncio.TaskGroup() as group:

@@ -21,12 +21,15 @@ from orchbridge.core.batch import Batch
 from orchbridge.core.ports import Share, StreamId
 from orchbridge.core.records import JOBS, Record
 from orchbridge.ops.catalogue import CANARY_REASONS
+from orchbridge.orchestrator import Access, Client
 from orchbridge.orchestrator.api import starting
+from orchbridge.orchestrator.models import Scope
 from orchbridge.runtime.stop import Stop
 from orchbridge.sim.rows import Agent
 from orchbridge.sim.serve import served
 from orchbridge.sim.world import World
 from tests.cli.birds import QUICK, STREAM, nest, until
+from tests.orchestrator.lossy import losing
 
 
 @pytest.fixture(autouse=True)
@@ -263,3 +266,26 @@ def test_a_replay_of_the_job_is_not_its_arrival() -> None:
     assert committed(STREAM, replay=False) == 1
     perch.rest()
     assert committed(STREAM, replay=False) == 0, "nothing is kept while nobody is waited for"
+
+
+async def test_a_command_without_an_answer_does_not_hold_up_the_stream(tmp_path: Path) -> None:
+    """Not even where the source is asked one thing at a time."""
+    world = World(QUICK, start=time.time())
+    async with served(world, token="letmein") as url, losing(url, "stalls before") as lossy:
+        alone = "concurrency = 1\ntimeout_s = 30\n[sources.canary]"
+        text = CONFIG.format(url=lossy.url, nodes=json.dumps(nodes_of())).replace("[sources.canary]", alone)
+        (tmp_path / "config.toml").write_text(text)
+        stop = Stop()
+        whole = asyncio.create_task(bridge(load(tmp_path / "config.toml", {}), stop))
+        await until("the command", lambda: lossy.hit)
+        async with Client(Access("prod", url, token="letmein")) as somebody:
+            job = (await somebody.commands.task("facts", {}, Scope(nodes=nodes_of()))).id
+        topic = tmp_path / "records" / "pe.prod.jobs.jsonl"
+
+        def certified() -> bool:
+            lines = topic.read_text().splitlines() if topic.exists() else []
+            return any("job.summary.v1" in line and f'"partitionkey":"{job}"' in line for line in lines)
+
+        await until("its certificate", certified, 8)
+        stop.ask()
+        await whole

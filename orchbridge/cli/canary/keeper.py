@@ -24,7 +24,10 @@ JITTER = 0.1
 
 
 class Canaries:
-    """The canaries of all sources that have one. Nothing they meet reaches a stream."""
+    """The canaries of all sources that have one. Nothing they meet reaches a stream.
+
+    The clients are their own, not open yet: what waits for an answer holds a place of nobody else's.
+    """
 
     def __init__(self, errands: Sequence[Errand], clients: Mapping[str, Client], metrics: Metrics) -> None:
         self._errands, self._clients = errands, clients
@@ -58,13 +61,16 @@ class Canaries:
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Send them while the block runs."""
-        keeping = [asyncio.create_task(self._keep(each), name=f"canary {each.source}") for each in self._errands]
-        try:
-            yield
-        finally:
-            for task in keeping:
-                task.cancel()
-            await asyncio.gather(*keeping, return_exceptions=True)
+        async with contextlib.AsyncExitStack() as open_clients:
+            for client in self._clients.values():
+                await open_clients.enter_async_context(client)
+            keeping = [asyncio.create_task(self._keep(each), name=f"canary {each.source}") for each in self._errands]
+            try:
+                yield
+            finally:
+                for task in keeping:
+                    task.cancel()
+                await asyncio.gather(*keeping, return_exceptions=True)
 
     async def _keep(self, errand: Errand) -> None:
         perch = self._perches[errand.source]
