@@ -172,6 +172,18 @@ async def test_it_is_abandoned_without_a_failure_where_its_stream_moves() -> Non
         assert len(found.jobs) == 1
 
 
+async def test_it_is_abandoned_also_where_the_stream_comes_back_at_once() -> None:
+    """What the other worker committed meanwhile nobody here has heard of."""
+    slow = "empty:nodes=4,shortest=30,longest=60"
+    async with nest(errand(nodes=nodes_of(slow)), scenario=slow, carried=False) as found:
+        found.owning.claimed(STREAM, None)
+        await until("its start", lambda: found.jobs)
+        found.owning.revoked(STREAM, "moved")
+        found.owning.claimed(STREAM, None)
+        await until("the end", lambda: found.told("canary.abandoned"))
+        assert found.failures == {}
+
+
 async def test_outside_the_group_what_was_ours_stays_ours() -> None:
     async with nest(errand(nodes=nodes_of()), carried=False) as found:
         found.owning.claimed(STREAM, None)
@@ -289,3 +301,11 @@ async def test_a_command_without_an_answer_does_not_hold_up_the_stream(tmp_path:
         await until("its certificate", certified, 8)
         stop.ask()
         await whole
+
+
+def test_the_first_ones_of_several_sources_are_not_sent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "FIRST_S", 60.0)
+    pauses = [keeper._first(errand()) for _ in range(50)]
+    assert 0 <= min(pauses) < 20
+    assert 40 < max(pauses) <= 60
+    assert max(keeper._first(errand(interval_s=5.0)) for _ in range(50)) <= 5

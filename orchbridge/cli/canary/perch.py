@@ -32,6 +32,8 @@ class Perch:
         self._stream = stream
         self._landed: dict[int, Landed] | None = None
         self._news = asyncio.Event()
+        self._losses = 0
+        self._before = 0  # how often it was lost when `watch` began
         self.ours = False
         self.turned = asyncio.Event()  # set by every change of `ours`
 
@@ -55,7 +57,7 @@ class Perch:
 
     def watch(self) -> None:
         """Begin to remember what lands."""
-        self._landed = {}
+        self._landed, self._before = {}, self._losses
 
     def rest(self) -> None:
         """Forget it."""
@@ -70,12 +72,14 @@ class Perch:
         return self._landed[job]
 
     async def gone(self) -> None:
-        """Return once the stream is not ours."""
-        while self.ours:
+        """Return once the stream was lost since `watch` began, though it may be ours again: what another
+        worker committed meanwhile was not heard here."""
+        while self._losses == self._before:
             self.turned.clear()
             await self.turned.wait()
 
     def _turn(self, stream: StreamId, *, ours: bool) -> None:
         if stream == self._stream:
+            self._losses += self.ours and not ours
             self.ours = ours
             self.turned.set()
