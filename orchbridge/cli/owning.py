@@ -15,6 +15,10 @@ class Companion(Protocol):
     def taken(self, stream: StreamId) -> None:
         """The stream is ours; told once, however often it is claimed again."""
 
+    def recalled(self, stream: StreamId, state: Any) -> None:
+        """It was claimed, perhaps again, and this is what the sink remembers: more than we heard of, where the
+        answer to a commit was lost."""
+
     def lost(self, stream: StreamId) -> None:
         """Another worker carries it now, or nobody does."""
 
@@ -43,10 +47,12 @@ class Owning:
     def claimed(self, stream: StreamId, state: Any) -> None:
         """The stream is ours."""
         self._watch.claimed(stream, state)
-        if stream not in self._owned:
-            self._owned.add(stream)
-            for companion in self._companions:
+        new = stream not in self._owned
+        self._owned.add(stream)
+        for companion in self._companions:
+            if new:
                 companion.taken(stream)
+            companion.recalled(stream, state)
 
     def committed(self, stream: StreamId, batch: Batch, seconds: float) -> None:
         """A batch is in the sink."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -64,6 +65,9 @@ class Renewing:
     def lost(self, stream: StreamId) -> None:
         """A stream is another's."""
         self._turn(stream, ours=False)
+
+    def recalled(self, stream: StreamId, state: Any) -> None:
+        """Nothing to do."""
 
     def committed(self, stream: StreamId, batch: Batch) -> None:
         """Nothing to do."""

@@ -18,6 +18,7 @@ from orchbridge.cli.canary.perch import Perch
 from orchbridge.cli.run import bridge
 from orchbridge.config import load
 from orchbridge.core.batch import Batch
+from orchbridge.core.errors import SinkLost
 from orchbridge.core.ports import Share, StreamId
 from orchbridge.core.records import JOBS, Record
 from orchbridge.ops.catalogue import CANARY_REASONS
@@ -127,6 +128,21 @@ async def test_a_sink_that_takes_nothing_fails_it_in_time() -> None:
         await until("the failure", lambda: found.failures)
         assert found.failures == {"timeout": 1}
         held.set()
+
+
+async def test_a_commit_whose_answer_was_lost_is_an_arrival_once_the_sink_remembers_it() -> None:
+    async with nest(errand(nodes=nodes_of(), timeout_s=8.0)) as found:
+        lost: list[int] = []
+
+        async def lose(_: StreamId, batch: Batch) -> None:
+            if any(record.type == "job.summary.v1" for record in batch.records) and not lost:
+                lost.append(1)
+                raise SinkLost("no answer")
+
+        found.store.after = lose
+        await until("the canary", lambda: found.last_success)
+        assert lost
+        assert found.failures == {}
 
 
 @pytest.mark.parametrize("how", ["reset", "stalls", "502"])

@@ -7,6 +7,7 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -49,6 +50,12 @@ class Canaries:
         if stream.kind == "jobs" and stream.source in self._perches:
             self._perches[stream.source].lost(stream)
             self._counts[stream.source].lost()
+
+    def recalled(self, stream: StreamId, state: Any) -> None:
+        """This is what the sink remembers of a stream."""
+        perch = self._perches.get(stream.source)
+        if perch is not None:
+            perch.recalled(stream, state)
 
     def committed(self, stream: StreamId, batch: Batch) -> None:
         """A batch is in the sink."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 from orchbridge.core.batch import Batch
+from orchbridge.core.jobs.work import JobsState
 from orchbridge.core.ports import StreamId
 from orchbridge.core.records import JOBS
 from orchbridge.ops.account import about
@@ -53,6 +55,16 @@ class Perch:
             if record.type == CERTIFICATE and record.channel == JOBS and not record.replay and record.data:
                 complete = record.data.get("complete") is True
                 self._landed[about(record.data).id] = Landed(record.data.get("outcome"), complete)
+                self._news.set()
+
+    def recalled(self, stream: StreamId, state: Any) -> None:
+        """Take note of what was committed though the answer was lost: the sink remembers its certificates."""
+        if self._landed is None or stream != self._stream or not isinstance(state, JobsState):
+            return
+        for track in state.tracks.values():
+            if track.memo.certified and track.id not in self._landed:
+                done = "success" if "finished" in track.memo.states else "failure"
+                self._landed[track.id] = Landed(done, track.memo.complete)
                 self._news.set()
 
     def watch(self) -> None:
