@@ -62,9 +62,11 @@ soak: install ## Watch the bridge's memory for MINUTES=60; that goes into docs/r
 	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),60) $(KEPT) $(ARGS)
 
 .PHONY: docs
-docs: install ## Write docs/metrics.md, dashboards and Kubernetes' rules anew from what they are made of
+docs: install ## Write docs/metrics.md, docs/api-coverage.md, dashboards and Kubernetes' rules anew from what they are made of
 	@$(BIN)/python -m orchbridge.ops.reference > docs/metrics.md.draft
 	@mv docs/metrics.md.draft docs/metrics.md
+	@$(BIN)/python -m tests.api_coverage > docs/api-coverage.md.draft
+	@mv docs/api-coverage.md.draft docs/api-coverage.md
 	@$(BIN)/python -m deploy.grafana.boards
 	@$(BIN)/python deploy/kubernetes/monitoring/rules.py
 

@@ -17,9 +17,12 @@ import structlog
 
 from orchbridge import __version__
 from orchbridge.cli import wiring
+from orchbridge.cli.canary import Canaries
 from orchbridge.cli.exits import DONE
 from orchbridge.cli.lifetimes import Lifetimes
 from orchbridge.cli.memory import return_large_blocks
+from orchbridge.cli.owning import Owning
+from orchbridge.cli.renewing import Renewing
 from orchbridge.config import Http, Settings
 from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.ports import Finding, StreamId, Watch
@@ -121,7 +124,8 @@ async def bridge(
         name = name or worker_name()
         view, names = wiring.viewer(streams), settings.metrics.name_series
         watch = OpsWatch(watched, metrics, view, version=__version__, clock=time.time, worker=name, name_series=names)
-        heard = watch if through is None else through(watch)
+        canaries, renewing = _beside(settings, clients, metrics, observe)
+        heard = Owning(watch if through is None else through(watch), [canaries, renewing])
         trail, alarms = Trail(), AlarmBook(metrics)
         hearts = wiring.hearts_of(settings, streams)
         worker = Worker(name, sink, stop, heard, time.time, trail, hearts)
@@ -136,11 +140,28 @@ async def bridge(
             )
             if started is not None:
                 started(Running(address, watch.status))
-            bounds = wiring.bounds_of(settings.sink)
             supervision = supervised(os.environ, watch.status, alarms.standing, stop)
-            async with watching(trail, bounds, alarms), supervision, lifetimes.following():
+            looked_after = watching(trail, wiring.bounds_of(settings.sink), alarms), supervision, lifetimes.following()
+            async with _all(*looked_after, canaries.working(), renewing.working()):
                 await _carried(wiring.feeds_of(streams, clients), worker)
     log.info("bridge.stopped")
+
+
+def _beside(
+    settings: Settings, clients: Mapping[str, Client], metrics: Metrics, observe: Callable[[Asked], None]
+) -> tuple[Canaries, Renewing]:
+    """Return what goes along with the streams that this worker carries."""
+    canaries = Canaries(wiring.errands_of(settings), wiring.canary_clients_of(settings, observe), metrics)
+    return canaries, Renewing(wiring.renewables_of(settings), clients, metrics)
+
+
+@contextlib.asynccontextmanager
+async def _all(*several: contextlib.AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
+    """Enter them one after the other."""
+    async with contextlib.AsyncExitStack() as stack:
+        for each in several:
+            await stack.enter_async_context(each)
+        yield
 
 
 @contextlib.asynccontextmanager

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from orchbridge import __version__
-from orchbridge.config import Http, Jsonl, Kafka, Redaction, Settings, Sink, Source, Stdout
+from orchbridge.cli.canary import Errand
+from orchbridge.cli.renewing import Renewable
+from orchbridge.config import Canary, Http, Jsonl, Kafka, Redaction, Settings, Sink, Source, Stdout, values
 from orchbridge.core import times
 from orchbridge.core.activity.stream import KIND, ActivityStream
 from orchbridge.core.errors import ConfigError
@@ -100,6 +103,46 @@ def certificates_of(http: Http) -> Certificates | None:
     if http.tls_cert_file is None or http.tls_key_file is None:
         return None
     return Certificates(Tls(http.tls_cert_file, http.tls_key_file, http.client_ca_file))
+
+
+def errands_of(settings: Settings) -> list[Errand]:
+    """Return every source's canary; raise ConfigError where its parameters' file cannot be read. Only the type of
+    what is wrong with them is told: they may be secrets."""
+    return [errand_of(source.name, source.canary) for source in settings.sources if source.canary is not None]
+
+
+def errand_of(source: str, canary: Canary) -> Errand:
+    """Return one canary."""
+    params = canary.params
+    if canary.params_file is not None:
+        try:
+            params = values.parameters(canary.params_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no JSON object"
+            raise ConfigError(
+                f"params_file {canary.params_file} cannot be read: {reason}", hint='write {"name": "value"} into it'
+            ) from None
+    return Errand(
+        source, canary.task, canary.nodes, canary.environment, canary.interval_s, canary.timeout_s, dict(params)
+    )
+
+
+def canary_clients_of(settings: Settings, observe: Callable[[Asked], None]) -> dict[str, Client]:
+    """Return a client for every canary, not open yet: a command that gets no answer must not hold a stream's place."""
+    return {
+        source.name: Client(replace(access_of(source), concurrency=1), observe)
+        for source in settings.sources
+        if source.canary is not None
+    }
+
+
+def renewables_of(settings: Settings) -> list[Renewable]:
+    """Return the sources whose token is to be renewed; whoever carries the first stream does it."""
+    return [
+        Renewable(source.name, StreamId(source.name, source.streams[0]), source.token_file)
+        for source in settings.sources
+        if source.renew_token and source.token_file is not None
+    ]
 
 
 def rules_of(redaction: Redaction) -> Rules:

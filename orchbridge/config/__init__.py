@@ -1,9 +1,10 @@
 """The configuration: one TOML file, the environment over it, frozen settings out of it."""
 
 from orchbridge.config.load import load, missing_files
-from orchbridge.config.model import Http, Jsonl, Kafka, Log, Metrics, Redaction, Settings, Sink, Source, Stdout
+from orchbridge.config.model import Canary, Http, Jsonl, Kafka, Log, Metrics, Redaction, Settings, Sink, Source, Stdout
 
 __all__ = [
+    "Canary",
     "Http",
     "Jsonl",
     "Kafka",

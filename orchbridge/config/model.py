@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -61,6 +61,20 @@ class Section(BaseModel):
         return None if file is None else file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
 
 
+class Canary(Section):
+    """A harmless task that is run now and then, to see whether it arrives in the sink."""
+
+    task: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*(::[a-z][a-z0-9_]*)*$", description="module or module::task", examples=["facts"]
+    )
+    nodes: tuple[Text, ...] = Field(min_length=1, max_length=100, examples=[["web01.example.com"]])
+    environment: Text = "production"
+    interval_s: float = Field(default=900.0, ge=60, le=86_400)
+    timeout_s: float = Field(default=300.0, ge=10, le=3600)
+    params: Annotated[dict[str, Any], BeforeValidator(values.parameters)] = Field(default={}, repr=False)
+    params_file: File | None = Field(default=None, examples=["/etc/orchbridge/canary.json"])
+
+
 class Source(Section):
     """One orchestrator to tail."""
 
@@ -99,6 +113,8 @@ class Source(Section):
     late_window_s: float = Field(default=900.0, ge=0, le=86_400)
     certificate_grace_s: float = Field(default=10.0, ge=0, le=600)
     forget_after: Duration = Field(default=timedelta(days=30), examples=["30d"])
+    renew_token: bool = False
+    canary: Canary | None = None
 
     @field_validator("streams")
     @classmethod

@@ -11,18 +11,19 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from orchbridge.config.model import SINKS, Http, Log, Redaction, Settings, Source
+from orchbridge.config.model import SINKS, Canary, Http, Log, Redaction, Settings, Source
 
 Path: TypeAlias = tuple[str | int, ...]
 
 _TABLES: dict[str, type[BaseModel]] = {
     "[[sources]]": Source,
+    "[sources.canary]": Canary,
     "[http]": Http,
     "[log]": Log,
     "[redaction]": Redaction,
     **{f'[sink] of type "{type_}"': model for type_, model in SINKS.items()},
 }
-_QUIET = {"url", "rbac_url", "proxy", "job_url"}  # may hold a password
+_QUIET = {"url", "rbac_url", "proxy", "job_url", "params"}  # may hold a password
 _KINDS = {
     "int_parsing": "a whole number",
     "int_type": "a whole number",

@@ -7,6 +7,7 @@ everything that is wrong.
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -52,6 +53,9 @@ def broken_rules(raw: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _source(path: Path, source: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _both(path, Source, source)
+    yield from _canary(path, source)
+    if source.get("renew_token") in (True, "true", "1") and "token_file" not in source:
+        yield Problem((*path, "token_file"), "is missing: renew_token writes the new token there")
     pair = ("client_cert_file", "client_key_file")
     for given, absent in (pair, pair[::-1]):
         if given in source and absent not in source:
@@ -59,6 +63,27 @@ def _source(path: Path, source: Mapping[str, Any]) -> Iterator[Problem]:
     simulated = str(source.get("url", "")).startswith("http://")  # on this machine; it may let everybody in
     if not simulated and not {"token", "token_file", "client_cert_file", "client_key_file"} & source.keys():
         yield Problem((*path, "token_file"), 'is missing; write token_file = "/etc/orchbridge/token"')
+
+
+def _canary(path: Path, source: Mapping[str, Any]) -> Iterator[Problem]:
+    canary = source.get("canary")
+    if not isinstance(canary, dict):
+        return
+    if "params" in canary and "params_file" in canary:
+        yield Problem((*path, "canary", "params"), "stands beside params_file; keep one of them")
+    streams = source.get("streams")
+    if isinstance(streams, list) and "jobs" not in streams:
+        yield Problem((*path, "canary"), 'arrives through the stream "jobs"; add it to streams')
+    if _number(canary.get("timeout_s", 300)) > _number(canary.get("interval_s", 900)):
+        yield Problem((*path, "canary", "timeout_s"), "must not be longer than interval_s")
+
+
+def _number(value: Any) -> float:
+    """Return a number in a file or in text; the settings themselves complain about what is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def _both(path: Path, model: type[Section], table: Mapping[str, Any]) -> Iterator[Problem]:

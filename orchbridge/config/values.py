@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 from contextvars import ContextVar
@@ -116,6 +117,19 @@ def duration(value: Any) -> timedelta:
         return timedelta(**{_UNITS[found[2]]: int(found[1])})
     except OverflowError:
         raise ValueError('is longer than a calendar; write "30d"') from None
+
+
+def parameters(value: Any) -> Any:
+    """Return a table of parameters; as text, in a file or in the environment, it is a JSON object."""
+    if not isinstance(value, str):
+        return value
+    try:
+        found = json.loads(value)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError('must be a table or a JSON object; write {"name": "value"}')  # noqa: TRY004 - as all others
+    return found
 
 
 def topic_prefix(text: str) -> str:

@@ -11,6 +11,7 @@ DURATIONS = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 72
 WAITS = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 REQUESTS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 COMMITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+FLIGHTS = (1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 DELAYS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
 
 JOB_STATES = ("new", "ready", "running", "stopping")
@@ -36,6 +37,10 @@ TROUBLES = (
 NOTICES = (
     "source_reset", "gap", "pruned_unread", "backfill_started", "backfill_done", "parked", "resumed", "oversize",
 )  # fmt: skip
+CANARY_REASONS = (
+    "refused", "denied", "unreachable", "uncertain", "busy", "failed", "incomplete", "timeout", "internal",
+)  # fmt: skip
+RENEWALS = ("renewed", "refused", "unreachable", "unwritable")
 _ALWAYS = (records.QUARANTINE, records.NOTICES, records.HEARTBEAT)
 CHANNELS = {
     "jobs": (records.JOBS, records.JOB_EVENTS, records.JOB_STATE, *_ALWAYS),
@@ -239,6 +244,25 @@ OURS = (
         "When the source's server certificate expires",
         "seconds",
     ),
+    Metric(
+        "orchbridge_token_renewals_total",
+        "counter",
+        ("source", "outcome"),
+        "Tries to renew the source's token, by what came of it; only with `renew_token`",
+    ),
+    Metric(
+        "orchbridge_canary_seconds",
+        "histogram",
+        _S,
+        "Time from the canary's command until its job's certificate was committed; only with a canary",
+        "seconds",
+        FLIGHTS,
+    ),
+    Metric("orchbridge_canary_failures_total", "counter", ("source", "reason"), "Canaries that did not arrive"),
+    Metric(
+        "orchbridge_canary_last_success_timestamp_seconds", "gauge", _S, "When a canary last arrived whole", "seconds"
+    ),
+    Metric("orchbridge_canary_interval_seconds", "gauge", _S, "How often a canary is sent", "seconds"),
     Metric(
         "orchbridge_watchdog_total",
         "counter",

@@ -17,6 +17,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 
 from orchbridge.core.questions import Inventory, Page, Reply
 from orchbridge.ops.catalogue import CATALOGUE
+from orchbridge.ops.chores import Canary, Renewals
 from orchbridge.ops.failures import RECENT_MAX
 from tests.debian import program
 from tests.ops.large import BROKERS, JOBS, NODES, Large
@@ -32,6 +33,10 @@ ACCEPT = "application/openmetrics-text; version=1.0.0"
 def large() -> Iterator[Large]:
     site = Large()
     site.fill()
+    Renewals(site.metrics, "prod").tried("renewed")
+    canary = Canary(site.metrics, "prod", 900.0)
+    canary.taken()
+    canary.landed(3.5, START)
     yield site
     del site
     gc.collect()

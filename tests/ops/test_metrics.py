@@ -19,6 +19,7 @@ from orchbridge.ops import metrics as ops_metrics
 from orchbridge.ops.alarms import AlarmBook
 from orchbridge.ops.bounds import Bounds
 from orchbridge.ops.catalogue import CATALOGUE, Metric
+from orchbridge.ops.chores import Canary, Renewals
 from orchbridge.ops.gauges import Gauges
 from orchbridge.ops.metrics import Metrics
 from orchbridge.ops.reference import page
@@ -155,6 +156,10 @@ def test_every_metric_of_the_catalogue_is_reached() -> None:
     stage.watch.shared(Share(frozenset({PLANS_STREAM}), "orchbridge", ("w1",), {PLANS_STREAM.name: "w1"}))
     stage.metrics.add("orchbridge_series_overflow_total", "prod", "environment")
     AlarmBook(stage.metrics)
+    Renewals(stage.metrics, "prod").tried("renewed")
+    canary = Canary(stage.metrics, "prod", 900.0)
+    canary.taken()
+    canary.landed(3.5, START)
     stage.watch.claimed(StreamId("prod", "jobs-backfill"), StreamView(progress=Progress(1, 2)))
     text = stage.metrics.text("")[0].decode()
     assert [metric.name for metric in CATALOGUE if f"# TYPE {metric.name} " not in text] == []

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from orchbridge.cli import wiring
-from orchbridge.cli.check import port
+from orchbridge.cli.check import canary, port, renewal
 from orchbridge.cli.check.show import Part, show
 from orchbridge.cli.exits import CHECK_FAILED, CONFIGURATION, DONE
 from orchbridge.config import Jsonl, Kafka, Settings, load, missing_files
@@ -71,6 +71,7 @@ async def _source(settings: Settings, at: int) -> Part:
     try:
         reading = Reading(source.streams, source.poll_interval_s, source.activity_services[0])
         findings = await probe(wiring.access_of(source), reading)
+        findings = (*findings, *renewal.inspect(source), *await canary.inspect(source))
     except OrchbridgeError as error:
         findings = [Finding(f"source {source.name}", "failed", str(error), error.hint)]
     return Part(f"source {source.name}", urlsplit(str(source.url)).netloc, tuple(findings), f"{source.name}: ")

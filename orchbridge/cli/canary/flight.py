@@ -1,0 +1,99 @@
+"""One flight of a canary, from the command to the commit. Whatever happens is its outcome, never an exception."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from orchbridge.cli.canary.errand import Errand
+from orchbridge.cli.canary.perch import Landed, Perch
+from orchbridge.core.errors import OrchbridgeError
+from orchbridge.orchestrator import Client, errors
+from orchbridge.orchestrator.models import Scope
+
+MARK = "orchbridge canary"  # the description of its jobs: for people, and to know one that still flies
+LOOKED_AT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Flown:
+    """How it went: `reason` is one of the catalogue's, "" for success. No value of a parameter is in it.
+
+    `elsewhere` is that one of another worker still flies, so that none was sent.
+    """
+
+    reason: str = ""
+    seconds: float = 0.0
+    job: int | None = None
+    recovered: bool = False
+    elsewhere: bool = False
+    error: str = ""
+    hint: str = ""
+
+
+async def fly(client: Client, errand: Errand, perch: Perch, last: int | None = None) -> Flown:
+    """Start the task and wait until its certificate is committed; `last` is the job that was sent before."""
+    job: int | None = None
+    try:
+        async with asyncio.timeout(errand.timeout_s):
+            flying = await _flying(client, errand)
+            if flying is not None:
+                return _busy(flying, last)
+            began = time.monotonic()
+            ref = await client.commands.task(
+                errand.task,
+                errand.params,
+                Scope(nodes=errand.nodes),
+                environment=errand.environment,
+                description=MARK,
+            )
+            job = ref.id
+            landed = await perch.landed(job)
+            return _judged(landed, Flown(seconds=time.monotonic() - began, job=job, recovered=ref.recovered))
+    except TimeoutError:
+        where = "no answer to the command" if job is None else f"the certificate of job {job} is not in the sink"
+        return Flown("timeout", job=job, error=f"{where} within {errand.timeout_s:g} s")
+    except OrchbridgeError as error:
+        return Flown(_reason(error), job=job, error=str(error), hint=error.hint)
+
+
+async def _flying(client: Client, errand: Errand) -> int | None:
+    """Return the newest canary that has not ended: there are never two at a time, not even of two workers."""
+    seen = 0
+    async for job in client.jobs.list(limit=LOOKED_AT):
+        if job.task == errand.task and job.description == MARK and not job.over:
+            return job.id
+        seen += 1
+        if seen >= LOOKED_AT:
+            break
+    return None
+
+
+def _busy(flying: int, last: int | None) -> Flown:
+    if flying != last:
+        return Flown(job=flying, elsewhere=True)
+    hint = "look at its nodes in the console; stop it if nobody needs it"
+    return Flown("busy", job=flying, error=f"the one before, job {flying}, has not ended", hint=hint)
+
+
+def _judged(landed: Landed, flown: Flown) -> Flown:
+    if landed.outcome != "success":
+        said = f"job {flown.job} ended with {landed.outcome or 'no outcome'}"
+        return Flown("failed", job=flown.job, error=said, hint="look at the job in the console")
+    if not landed.complete:
+        said = f"the certificate of job {flown.job} names what is missing"
+        return Flown("incomplete", job=flown.job, error=said, hint="read it in the jobs topic")
+    return flown
+
+
+def _reason(error: OrchbridgeError) -> str:
+    match error:
+        case errors.Uncertain():
+            return "uncertain"
+        case errors.NotPermitted() | errors.TokenRefused():
+            return "denied"
+        case errors.Rejected():
+            return "refused"
+        case _:
+            return "unreachable"

@@ -1,0 +1,314 @@
+"""Tokens that really end are renewed in time, once, whatever dies; what cannot be renewed is said and left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from orchbridge.cli import renewing
+from orchbridge.cli.check import renewal
+from orchbridge.cli.renewing import Renewable, Renewing
+from orchbridge.config import Source
+from orchbridge.core.ports import StreamId
+from orchbridge.core.questions import JobsPage, Page
+from orchbridge.ops.catalogue import RENEWALS
+from orchbridge.ops.metrics import Metrics
+from orchbridge.orchestrator import Access, Client, errors
+from orchbridge.orchestrator.token_file import SUFFIX, replacing
+from orchbridge.sim.knobs import Knobs
+from orchbridge.sim.serve import served
+from orchbridge.sim.world import World
+from tests.cli.birds import until
+
+STREAM = StreamId("prod", "jobs")
+RENEW = "POST tokens"
+OLD = "0the0first0token"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renewing, "FIRST_S", 0.0)
+    monkeypatch.setattr(renewing, "LOOK_S", 0.02)
+    monkeypatch.setattr(renewing, "AGAIN_S", 0.3)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that any user can reach."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@dataclass
+class Desk:
+    world: World
+    url: str
+    file: Path
+    clients: list[Client]
+    metrics: list[Metrics]
+    workers: list[Renewing]
+    lines: list[Any] = field(default_factory=list)
+
+    @property
+    def token(self) -> str:
+        return self.file.read_text().strip()
+
+    @property
+    def issued(self) -> list[Any]:
+        """Tokens that were made by renewal."""
+        return [token for token in self.world.people.tokens.values() if token.label == "orchbridge"]
+
+    def counted(self, worker: int = 0) -> dict[str, float]:
+        values = {
+            name: self.metrics[worker].value("orchbridge_token_renewals_total", "prod", name) for name in RENEWALS
+        }
+        return {name: value for name, value in values.items() if value}
+
+
+@asynccontextmanager
+async def desk(folder: Path, life_s: float, *, workers: int = 1, suffix: str = "", **knobs: str) -> AsyncIterator[Desk]:
+    """Simulator and workers that look after one token file; the first one carries the stream."""
+    world = World("empty:nodes=2", knobs=Knobs(**knobs), start=time.time())
+    file = folder / "token"
+    file.write_text(f"{OLD}{suffix}\n")
+    file.chmod(0o640)
+    async with served(world, token="not this one") as url:
+        world.people.issue(world.people.users["ops"], life_s, world.advance(0.01), OLD)
+        clients = [Client(Access("prod", url, token_file=file, rbac_url=url)) for _ in range(workers)]
+        metrics = [Metrics() for _ in range(workers)]
+        crew = [
+            Renewing([Renewable("prod", STREAM, file)], {"prod": client}, counts)
+            for client, counts in zip(clients, metrics, strict=True)
+        ]
+        found = Desk(world, url, file, clients, metrics, crew)
+        with capture_logs() as lines:
+            found.lines = lines
+            async with contextlib.AsyncExitStack() as stack:
+                for client, worker in zip(clients, crew, strict=True):
+                    await stack.enter_async_context(client)
+                    await stack.enter_async_context(worker.working())
+                crew[0].taken(STREAM)
+                yield found
+        assert OLD not in repr(lines)
+        assert not any(token.text in repr(lines) for token in found.issued)
+
+
+async def test_it_outlives_its_first_token_and_the_next_ones(folder: Path) -> None:
+    async with desk(folder, 3.0) as found:
+        began = time.monotonic()
+        while time.monotonic() - began < 5.5:
+            assert isinstance(await found.clients[0].answer(JobsPage(1)), Page), "never refused"
+            if time.monotonic() - began < 1.7:
+                assert found.issued == [], "not before two thirds"
+            await asyncio.sleep(0.05)
+        assert 2 <= len(found.issued) <= 3
+        assert found.counted() == {"renewed": len(found.issued)}
+        assert found.token == found.issued[-1].text
+        assert [token.expires - token.created for token in found.issued] == [3.0] * len(found.issued)
+        assert {token.user.login for token in found.issued} == {"ops"}
+        assert "POST auth/token" not in found.world.requests, "never a login"
+        old = found.world.people.known(OLD)
+        assert old is not None
+        assert not old.revoked
+        assert stat.S_IMODE(found.file.stat().st_mode) == 0o640
+        assert names(folder) == ["token"]
+
+
+async def test_of_two_workers_one_renews_and_both_use_it(folder: Path) -> None:
+    async with desk(folder, 3.0, workers=2) as found:
+        await until("the renewal", lambda: found.issued)
+        await until("the new one in the file", lambda: found.token == found.issued[0].text)
+        found.workers[0].lost(STREAM)
+        found.workers[1].taken(STREAM)
+        await asyncio.sleep(1.3)
+        assert len(found.issued) == 1
+        assert (found.counted(0), found.counted(1)) == ({"renewed": 1}, {})
+        for client in found.clients:
+            assert isinstance(await client.answer(JobsPage(1)), Page)
+        await until("the heir's own renewal", lambda: len(found.issued) == 2)
+        assert found.counted(1) == {"renewed": 1}
+
+
+async def test_whoever_does_not_carry_the_stream_leaves_it_alone(folder: Path) -> None:
+    async with desk(folder, 1.0, workers=2) as found:
+        found.workers[0].lost(STREAM)
+        await asyncio.sleep(1.2)
+        assert found.issued == []
+
+
+async def test_what_keeps_it_from_being_kept_alive_stays(folder: Path) -> None:
+    async with desk(folder, 1.0, suffix="|no_keepalive") as found:
+        await until("the renewal", found.counted)
+        assert found.token == f"{found.issued[0].text}|no_keepalive"
+
+
+@pytest.mark.parametrize("life", ["long", "untold"])
+async def test_what_need_not_or_cannot_be_renewed_is_not(folder: Path, life: str) -> None:
+    async with desk(folder, 3600.0) as found:
+        if life == "untold":
+            found.file.write_text("not this one")
+            found.world.knobs = found.world.knobs.turned({"token_life": "untold"})
+        await asyncio.sleep(0.5)
+        assert found.issued == []
+        assert found.world.requests["POST auth/token/authenticate"] <= 2
+
+
+async def test_a_refusal_is_said_and_tried_again_a_few_times_at_most(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def refused(*_: object, **__: object) -> None:
+        asked.append(time.monotonic())
+        raise errors.NotPermitted("no", status=403)
+
+    async with desk(folder, 6.0) as found:
+        monkeypatch.setattr(found.clients[0].tokens, "renew", refused)
+        await until("the end", lambda: time.monotonic() - (asked or [time.monotonic()])[0] > 2.5, 12)
+        assert 3 <= len(asked) <= 6, "a twelfth of the life lies between"
+        assert found.counted() == {"refused": len(asked)}
+        assert found.token == OLD
+        assert names(folder) == ["token"], "nothing is left behind"
+        (line, *_) = [line for line in found.lines if line["event"] == "token.not_renewed"]
+        assert line["outcome"] == "refused"
+
+
+async def test_after_its_end_nothing_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renewing, "FIRST_S", 0.5)
+    async with desk(folder, 0.2) as found:
+        await asyncio.sleep(1.0)
+        assert found.issued == []
+        assert RENEW not in found.world.requests
+        assert found.counted() == {}
+        assert "POST auth/token" not in found.world.requests
+
+
+async def test_a_folder_that_cannot_be_written_to_is_said_once_and_nothing_is_issued(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewing, "AGAIN_S", 0.1)
+    async with desk(folder, 3.0) as found:
+        found.file.chmod(0o644)
+        folder.chmod(0o555)  # noqa: ASYNC240
+        with other_user():
+            await until("a few tries", lambda: found.counted().get("unwritable", 0) >= 2)
+        assert found.issued == [], "a token that could not be kept is not asked for"
+        (line,) = [line for line in found.lines if line["event"] == "token.not_renewed"]
+        assert "renew_token = false" in line["hint"]
+        assert found.token == OLD
+        folder.chmod(0o755)  # noqa: ASYNC240
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+class other_user:  # noqa: N801 - reads like the block it is
+    """Be somebody else where we are root, whom no mode keeps out."""
+
+    def __enter__(self) -> None:
+        if os.getuid() == 0:
+            os.seteuid(65534)
+
+    def __exit__(self, *_: object) -> None:
+        if os.getuid() == 0:
+            os.seteuid(0)
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from orchbridge.cli import renewing
+from orchbridge.core.ports import StreamId
+from orchbridge.ops.metrics import Metrics
+from orchbridge.orchestrator import Access, Client
+renewing.FIRST_S, renewing.LOOK_S = 0.0, 0.02
+url, file = sys.argv[1], Path(sys.argv[2])
+os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+async def main():
+    async with Client(Access("prod", url, token_file=file, rbac_url=url)) as client:
+        stream = StreamId("prod", "jobs")
+        worker = renewing.Renewing([renewing.Renewable("prod", stream, file)], {"prod": client}, Metrics())
+        async with worker.working():
+            worker.taken(stream)
+            await asyncio.sleep(20)
+asyncio.run(main())
+"""
+
+
+async def test_killed_between_the_answer_and_the_rename_the_old_one_goes_on(folder: Path) -> None:
+    async with desk(folder, 12.0) as found:
+        found.workers[0].lost(STREAM)
+        old = found.world.people.known(OLD)
+        assert old is not None
+        old.created -= 20.0  # so that it is due, and has still its end before it
+        arguments = [sys.executable, "-c", KILLED, found.url, str(found.file)]
+        done = await asyncio.to_thread(subprocess.run, arguments, timeout=30, check=False)
+        assert done.returncode == -signal.SIGKILL
+        assert len(found.issued) == 1
+        assert found.token == OLD
+        assert isinstance(await found.clients[0].answer(JobsPage(1)), Page)
+        (left,) = folder.glob(f".token.*{SUFFIX}")  # noqa: ASYNC240
+        assert stat.S_IMODE(left.stat().st_mode) & 0o007 == 0
+        os.utime(left, (0, 0))
+        found.workers[0].taken(STREAM)
+        await until("the next one's renewal", found.counted)
+        assert found.token == found.issued[-1].text
+        assert names(folder) == ["token"], "what was left is gone"
+
+
+async def test_a_token_that_a_person_put_meanwhile_stays(folder: Path) -> None:
+    file = folder / "token"
+    file.write_text("old\n")
+    with replacing(file) as put:
+        file.write_text("by hand\n")
+        assert put("renewed") is False
+    assert file.read_text() == "by hand\n"
+    assert names(folder) == ["token"]
+
+
+async def test_a_link_stays_a_link(folder: Path) -> None:
+    (folder / "real").write_text("old\n")
+    (folder / "token").symlink_to(folder / "real")
+    with replacing(folder / "token") as put:
+        assert put("renewed")
+    assert (folder / "token").is_symlink()
+    assert (folder / "real").read_text() == "renewed\n"
+
+
+async def test_every_outcome_is_there_before_anything_happens(folder: Path) -> None:
+    async with desk(folder, 3600.0) as found:
+        values = [found.metrics[0].value("orchbridge_token_renewals_total", "prod", name) for name in RENEWALS]
+        assert values == [0.0] * len(RENEWALS)
+
+
+def test_check_says_whether_it_could_be_renewed(folder: Path) -> None:
+    (folder / "token").write_text("old\n")
+    (folder / "token").chmod(0o644)
+    table = {"name": "prod", "url": "https://127.0.0.1:1", "token_file": folder / "token"}
+    assert renewal.inspect(Source.model_validate(table)) == []
+    source = Source.model_validate({**table, "renew_token": True})
+    assert [each.level for each in renewal.inspect(source)] == ["ok"]
+    assert names(folder) == ["token"]
+    folder.chmod(0o555)
+    with other_user():
+        (finding,) = renewal.inspect(source)
+    assert finding.level == "failed"
+    assert "renew_token = false" in finding.hint
+    folder.chmod(0o755)
