@@ -165,7 +165,8 @@ class Schedule(msgspec.Struct, frozen=True):
     """One scheduled job (reference 10). `interval_s` is None for one that runs once.
 
     `parts` are what a person decides of it, each as compact JSON, by name: a change of one is a change of the
-    schedule. `planned` is when it runs next, None where it will not.
+    schedule. `planned` is when it runs next, None where it will not. The older API tells of no run that was: there
+    `runs_told` is false.
     """
 
     id: int
@@ -179,6 +180,7 @@ class Schedule(msgspec.Struct, frozen=True):
     interval_s: float | None = None
     planned: str | None = None
     last: LastRun | None = None
+    runs_told: bool = True
     owner: Owner = Owner()
     sensitive: tuple[str, ...] = ()
     parts: dict[str, bytes] = {}
