@@ -180,10 +180,10 @@ class Schedule(msgspec.Struct, frozen=True):
     interval_s: float | None = None
     planned: str | None = None
     last: LastRun | None = None
-    runs_told: bool = True
     owner: Owner = Owner()
     sensitive: tuple[str, ...] = ()
     parts: dict[str, bytes] = {}
+    runs_told: bool = True
 
 
 class TaskMeta(msgspec.Struct, frozen=True):

@@ -8,13 +8,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from orchbridge.sim import schedules
 from orchbridge.sim.schedules import DAY_S, Schedule
 from orchbridge.sim.world import World
-from tests.e2e.worlds import Case, Life, Worlds
+from tests.e2e.worlds import Case, Life, Worlds, bridged
 from tests.oracle import Seen, Verdict
 from tests.oracle_lists import judge_activity, judge_schedules
+from tests.orchestrator.servers import answering
+from tests.orchestrator.servers import served as door_of
 
 SERVICES = ("rbac", "classifier", "pe-console", "code-manager")
 STREAMS = (*(f"activity-{service}" for service in SERVICES), "schedules")
@@ -122,3 +126,20 @@ def test_the_judge_misses_what_is_not_there_and_what_is_there_twice(kind: str, w
     at = next(at for at, record in enumerate(seen) if record.type.endswith(kind))
     for wrong in (seen[:at] + seen[at + 1 :], [*seen, replace(seen[at], id="e2" + seen[at].id[2:])]):
         assert not judged("plans", life, wrong).well
+
+
+@pytest.mark.timeout(60)
+async def test_a_service_that_may_not_be_read_parks_alone() -> None:
+    def refusing(request: Request) -> Response:
+        if request.query_params["service_id"] != "rbac":
+            return answering({"commits": [], "pagination": {"total": 0}})
+        return answering({"kind": "puppetlabs.activity/not-permitted", "msg": "no"}, 403)
+
+    async with door_of(refusing) as console, bridged(case(console=console.url)) as life:
+        await life.watch.wait_for("parked", kind="activity-rbac")
+        new = Schedule(0, "deploy", SCOPE, "production", "ops", life.now + DAY_S)
+        made = schedules.create(life.world, new, life.now)
+        while f"e1:schedule/{made.id}/revision/1" not in life.store.ids:
+            await life.watch.wait_for("committed", life.watch.count("committed", "schedules") + 1, "schedules")
+        assert [kind for what, kind, _ in life.watch.told if what == "parked"] == ["activity-rbac"]
+        assert judge_schedules(life.truth, plain(life)) == []

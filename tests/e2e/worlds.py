@@ -58,7 +58,7 @@ class Case:
     seed: int = 1
     settings: Mapping[str, Any] = field(default_factory=dict)
     levers: Callable[[World, float], None] = lambda world, now: None
-    token: str = "letmein"
+    console: str = ""  # where RBAC and activity are, if it is not the simulator
 
 
 @dataclass
@@ -97,10 +97,10 @@ async def bridged(case: Case) -> AsyncIterator[Life]:
         life.asked[f"{asked.endpoint} {asked.code}"] += 1
         life.answered.append((life.now, asked.endpoint))
 
-    access = Access(name="prod", url="", token=case.token)
+    access = Access(name="prod", url="", token="letmein")
     async with (
         served(world, token="letmein") as url,
-        Client(replace(access, url=url, rbac_url=url), count) as api,
+        Client(replace(access, url=url, rbac_url=case.console or url), count) as api,
     ):
         life.url, life.begun = url, time.monotonic()
 

@@ -146,8 +146,12 @@ async def test_a_refusal_here_stops_nothing_else(monkeypatch: pytest.MonkeyPatch
         assert isinstance(await client.answer(JobsPage(1)), Page)
         asked = len(served.heard)
         with pytest.raises(Denied):
-            await client.answer(Activity("classifier", 10))
+            await client.answer(Activity("rbac", 10))
         assert len(served.heard) == asked, "nothing is asked before somebody has done something"
+        with pytest.raises(Denied):
+            await client.answer(Activity("classifier", 10))
+        another = kind == "permission-denied"  # may be allowed; a token is no better for it
+        assert len(served.heard) == asked + another
 
 
 async def test_nothing_logs_in_to_poll(monkeypatch: pytest.MonkeyPatch) -> None:
