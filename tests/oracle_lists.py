@@ -100,7 +100,7 @@ def judge_schedules(
 
     Only what happened at or before `until` has to be there. Somebody who did not look for a while cannot know
     of changes, and of runs, that others followed: with `patient` they have to be told all the same. The `old`
-    API tells of no run, and a schedule without a next one is not in its list any more.
+    API tells of no run, and a schedule without a next one is not in its list any more, seen or not.
     """
     plans = _plans(truth)
     said: dict[int, list[Seen]] = defaultdict(list)
@@ -152,7 +152,7 @@ def _revisions(plan: Plan, records: list[Seen], until: float | None, *, patient:
         wrong.append("was disabled, untold")
     expected = plan.version(until)
     gone = plan.ended is not None or (old and bool(plan.runs))
-    if expected > place and (patient or not gone):
+    if expected > place and ((patient and not old) or not gone):
         wrong.append(f"is told up to version {place}, not {expected}")
     return wrong
 
