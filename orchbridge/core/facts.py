@@ -165,7 +165,8 @@ class Schedule(msgspec.Struct, frozen=True):
     """One scheduled job (reference 10). `interval_s` is None for one that runs once.
 
     `parts` are what a person decides of it, each as compact JSON, by name: a change of one is a change of the
-    schedule. `planned` is when it runs next, None where it will not.
+    schedule. `planned` is when it runs next, None where it will not. The older API tells of no run that was: there
+    `runs_told` is false.
     """
 
     id: int
@@ -182,6 +183,7 @@ class Schedule(msgspec.Struct, frozen=True):
     owner: Owner = Owner()
     sensitive: tuple[str, ...] = ()
     parts: dict[str, bytes] = {}
+    runs_told: bool = True
 
 
 class TaskMeta(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from orchbridge.core.head import ANCHORS_MAX, Anchor, Head
 PRUNED_RANGE_MIN = 50  # a hole this wide below everything visible was pruned, not rolled back
 KNOWN_MAX = 400  # ids of the last listings, to recognise what was not visible then
 STALE_PAGES_MAX = 8  # new jobs shift the pages, so one or two of them may show nothing new
+BLANK_S = 60.0  # what is younger than an empty list came after it, as far as two clocks agree
 WIDEST = 20_000  # of a server without paging, which shows the newest so many
 
 replace = msgspec.structs.replace
@@ -47,7 +48,10 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, frozen=True):
-    """Where a stream without a memory begins: now, earliest, from (an id), since (Unix seconds)."""
+    """Where a stream without a memory begins: now, earliest, from (an id), since (Unix seconds).
+
+    "now" chooses what is unfinished, and with `at` what was created since then: an empty list was seen there before.
+    """
 
     kind: str = "now"
     id: int = 0
@@ -56,7 +60,7 @@ class Start(msgspec.Struct, frozen=True):
     def chooses(self, seen: Seen) -> bool:
         match self.kind:
             case "now":
-                return seen.open
+                return seen.open or (self.at > 0 and seen.created_s is not None and seen.created_s >= self.at)
             case "from":
                 return seen.anchor.id >= self.id
             case "since":
@@ -177,6 +181,8 @@ def fold_page(walk: Walk, page: Listed, start: Start, *, now: float, next_due: f
     scan = walk.scan if page.offset and walk.scan is not None else Scan()
     if page.offset != scan.offset:
         return walk, ()  # an answer to a listing that was given up
+    if walk.blank and not walk.begun and start.kind == "now":
+        start = replace(start, at=walk.listed_at - BLANK_S)
     scan = _extend(scan, page, start, {anchor.id for anchor in walk.head.anchors})
     met_memory = walk.begun and walk.survivor is None and _lowest(page.items) <= walk.head.high
     at_end = not page.count or (page.total is not None and scan.offset >= page.total)

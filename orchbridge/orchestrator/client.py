@@ -170,19 +170,19 @@ class Client:
     async def _answer_one(self, question: Question) -> Answer:
         request = to_request(question)
         async with self._slots:
-            self._refuse_denied(request.endpoint)
+            self._refuse_denied(request)
             try:
                 async with asyncio.timeout(self._access.total_s) as deadline:
                     outcome = await self._plain_enough(question, request, deadline)
             except TimeoutError as error:
                 return transport_trouble(self._access, error)
         if isinstance(outcome, Denial):
-            raise self._denials.add(outcome, request.endpoint)
+            raise self._denials.add(outcome, request.place(part=outcome.part))
         return outcome
 
-    def _refuse_denied(self, endpoint: str) -> None:
+    def _refuse_denied(self, request: Request) -> None:
         """Ask nothing while a person has not changed anything."""
-        known = self._denials.standing(endpoint)
+        known = self._denials.standing(request.place(part=False), request.place(part=True))
         if known:
             raise Denied(str(known), hint=known.hint, kind=known.kind)
 

@@ -28,14 +28,14 @@ class Denials:
             self._known.clear()
         return not self._known
 
-    def standing(self, endpoint: str = _EVERYTHING) -> Denied | None:
-        """Return what forbids asking there; without an endpoint, what forbids asking at all."""
+    def standing(self, *places: str) -> Denied | None:
+        """Return what forbids asking at one of these (`Request.place`); without any, what forbids asking at all."""
         if not self._known or self.lifted():
             return None
-        return self._known.get(_EVERYTHING) or self._known.get(endpoint)
+        return next((found for place in (_EVERYTHING, *places) if (found := self._known.get(place))), None)
 
-    def add(self, denial: Denial, endpoint: str) -> Denied:
+    def add(self, denial: Denial, place: str) -> Denied:
         """Remember a refusal; return it as the error to raise."""
         denied = Denied(denial.message, hint=denial.hint, kind=denial.kind)
-        self._known[_EVERYTHING if denial.everything else endpoint] = denied
+        self._known[_EVERYTHING if denial.everything else place] = denied
         return denied

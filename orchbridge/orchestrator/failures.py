@@ -44,12 +44,16 @@ _ONE_ITEM = (JobDetail, JobEvents, JobNodes, PlanDetail, PlanEvents, PlanEventWh
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """The server will not answer this token. `everything` tells a token from a missing right."""
+    """The server will not answer this token.
+
+    `everything` tells a token from a missing right, `part` that another part of the endpoint may be allowed.
+    """
 
     kind: str
     message: str
     hint: str
     everything: bool
+    part: bool = False
 
 
 def failure(
@@ -70,8 +74,9 @@ def failure(
     if isinstance(question, BrokerStatus) and status in {401, 403}:
         return trouble("forbidden")
     if isinstance(question, Activity) and status in {401, 403}:  # another service: the orchestrator may be content
-        hint = token_hint(word, access) if status == 401 or word in ABOUT_TOKEN else _activity_hint(access)
-        return Denial(kind, f"{access.name}: {said}", hint, everything=False)
+        right = status == 403 and word not in ABOUT_TOKEN
+        hint = _activity_hint(access) if right else token_hint(word, access)
+        return Denial(kind, f"{access.name}: {said}", hint, everything=False, part=right)
     if status == 401 or (status == 403 and word in ABOUT_TOKEN):
         return Denial(kind, f"{access.name}: {said}", token_hint(word, access), everything=True)
     if status == 403:

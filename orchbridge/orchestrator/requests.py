@@ -38,7 +38,7 @@ class Request:
 
     `params` holds the parameters to send, best first; the later ones are for servers that
     refuse parameters they do not know. `console`: the console's services answer it, at an address
-    of their own.
+    of their own. `part`: of the endpoint, what may be forbidden while others are not.
     """
 
     endpoint: str
@@ -47,6 +47,11 @@ class Request:
     method: str = "GET"
     body: bytes | None = field(default=None, repr=False)
     console: bool = False
+    part: str = ""
+
+    def place(self, *, part: bool) -> str:
+        """Return what a refusal concerns that does not concern everything."""
+        return f"{self.endpoint} {self.part}" if part else self.endpoint
 
 
 def to_request(question: Question) -> Request:  # noqa: PLR0912 - one branch for each question
@@ -95,7 +100,7 @@ def _activity(service: str, limit: int, offset: int, version: int) -> Request:
     """Ask for the oldest first; before 2019.8.7 and 2021.2 the second version does not know how to."""
     path = f"/activity-api/v{version}/events"
     page = {"service_id": service, "limit": str(limit), "offset": str(offset)}
-    return Request(path, path, ({**page, "order": "asc"}, page), console=True)
+    return Request(path, path, ({**page, "order": "asc"}, page), console=True, part=service)
 
 
 def _get(endpoint: str, *parts: int | str, params: tuple[Params, ...] = ({},)) -> Request:

@@ -11,7 +11,7 @@ from orchbridge.orchestrator import fields
 from orchbridge.orchestrator.odd import understood
 
 _PARTS = ("type", "environment", "description", "input", "userdata", "schedule")
-_OLD_PARTS = ("type", "environment", "description", "task", "plan", "scope", "noop", "scheduled_time")
+_OLD_PARTS = ("type", "environment", "description", "task", "plan", "scope", "noop")  # its time moves with every run
 _SORTED = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
@@ -40,6 +40,7 @@ def schedule(item: bytes | msgspec.Raw) -> Schedule | Odd:
         interval_s=_interval(plan),
         planned=fields.text(told.get("scheduled_time")) if old else fields.text(next_run.get("time")),
         last=_last(told.get("last_run")),
+        runs_told=not old,
         owner=fields.owner(told.get("owner")),
         sensitive=fields.names(what.get("sensitive_parameters")),
         parts={name: _SORTED.encode(told[name]) for name in (_OLD_PARTS if old else _PARTS) if name in told},

@@ -115,7 +115,8 @@ def change(world: World, schedule: Schedule, changes: Mapping[str, Any], now: fl
 def note(world: World, schedule: Schedule, what: str, at: float) -> None:
     """Note the fact that a schedule was created, changed or disabled."""
     due = None if schedule.next_run is None else world.course.text(schedule.next_run)
-    fields = {"type": schedule.type, "owner": schedule.owner, "environment": schedule.environment, "next_run": due}
+    who = {"type": schedule.type, "owner": schedule.owner, "environment": schedule.environment}
+    fields = {**who, "description": schedule.description, "next_run": due}
     world.course.fact("schedule", at, id=schedule.id, change=what, **fields)
 
 

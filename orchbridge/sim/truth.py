@@ -16,7 +16,8 @@ first line, which has neither:
     {"fact":"node","node":"a.test","change":"connected","broker":"pcp://...","timestamp":"...",...}
                        `change`: connected, disconnected, reconnected; `timestamp`: of the session
     {"fact":"schedule","id":31,"change":"created","type":"plan","owner":"ops","environment":"production",
-     "next_run":"...",...}      `change`: created, changed, disabled; `next_run` null where none will come
+     "description":"weekly","next_run":"...",...}
+                               `change`: created, changed, disabled; `next_run` null where none will come
     {"fact":"schedule_run","schedule":31,"started_job":null,"started_plan":82,"error":null,...}
                        what it was due for; `error`: the kind of refusal where nothing was started
     {"fact":"activity","id":7,"service":"pe-console","subject":"ops","object":"job/420","type":"run_task",...}

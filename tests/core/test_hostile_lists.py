@@ -86,6 +86,16 @@ def test_an_empty_first_list_means_nothing_before_it_is_confirmed() -> None:
     assert jobs_read(life) == set()
 
 
+def test_a_job_that_comes_and_ends_after_an_empty_first_list_is_read() -> None:
+    server = Server([])
+    life = Life(JobStream(settings("jobs", start=Start("now"))), server, now=1_000.0)
+    life.lap()
+    server.jobs = [simple_job(1, 100, begin=-500.0), simple_job(2, 200, begin=1_001.0)]
+    life.now = 1_040.0
+    life.until(1_060.0)
+    assert jobs_read(life) == {2}
+
+
 @pytest.mark.parametrize("start", [Start("earliest"), Start("now")], ids=lambda start: start.kind)
 def test_a_server_without_paging_shows_more_when_asked_for_more(start: Start) -> None:
     server = Server([simple_job(id_, id_ * 100, begin=-900.0) for id_ in range(1, 501)])

@@ -173,6 +173,24 @@ def test_the_older_api_tells_what_was_deleted_but_never_by_an_empty_list(old: li
     assert words(one.store) == (["31 removed"] if old else [])
 
 
+def test_the_older_api_moves_the_time_with_each_run_and_tells_of_no_run_so_none_is_missed() -> None:
+    def row(planned: float) -> Schedule:
+        return schedule(31, planned=planned, every=None, runs_told=False)
+
+    server = Orchestrator(newer=False, old=[row(20.0), schedule(32)])
+    one = settled(life(server))
+    for planned in (320.0, 620.0):
+        server.old = [row(planned), schedule(32)]
+        settled(one, 300.0)
+    assert words(one.store) == []
+    settled(one, 300.0)
+    assert words(one.store) == [], "what is late there says nothing"
+    server.old = [schedule(32)]
+    settled(one)
+    assert words(one.store) == ["31 removed"]
+    assert data(one.store.records[-1])["reason"] == "over"
+
+
 def test_no_such_api_is_told_once_and_looked_for_again() -> None:
     server = Orchestrator(newer=False)
     one = life(server, "earliest")

@@ -12,12 +12,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from orchbridge.core.activity.stream import ActivityStream
 from orchbridge.core.inventory.stream import InventoryStream
 from orchbridge.core.jobs.stream import JobStream
 from orchbridge.core.normalize.context import Origin
 from orchbridge.core.plans.stream import PlanStream
 from orchbridge.core.ports import StreamId
 from orchbridge.core.redact import Rules
+from orchbridge.core.schedules.stream import ScheduleStream
 from orchbridge.core.settings import StreamSettings
 from orchbridge.core.walk import Start
 from orchbridge.orchestrator.access import Access
@@ -37,6 +39,7 @@ KINDS: Mapping[str, Callable[[StreamSettings], Any]] = {
     "jobs": JobStream,
     "plans": PlanStream,
     "inventory": InventoryStream,
+    "schedules": ScheduleStream,
 }
 
 
@@ -55,6 +58,7 @@ class Case:
     seed: int = 1
     settings: Mapping[str, Any] = field(default_factory=dict)
     levers: Callable[[World, float], None] = lambda world, now: None
+    console: str = ""  # where RBAC and activity are, if it is not the simulator
 
 
 @dataclass
@@ -94,14 +98,17 @@ async def bridged(case: Case) -> AsyncIterator[Life]:
         life.answered.append((life.now, asked.endpoint))
 
     access = Access(name="prod", url="", token="letmein")
-    async with served(world, token="letmein") as url, Client(replace(access, url=url), count) as api:
+    async with (
+        served(world, token="letmein") as url,
+        Client(replace(access, url=url, rbac_url=case.console or url), count) as api,
+    ):
         life.url, life.begun = url, time.monotonic()
 
         def settings(kind: str) -> StreamSettings:
             given = {"start": Start("earliest"), "poll_s": case.inventory_s if kind == "inventory" else case.poll_s}
             return StreamSettings(StreamId("prod", kind), url, Origin("prod", Rules()), **{**given, **case.settings})
 
-        feeds = [Feed(KINDS[kind](settings(kind)), api) for kind in case.streams]
+        feeds = [Feed(KINDS.get(kind, ActivityStream)(settings(kind)), api) for kind in case.streams]
         async with asyncio.TaskGroup() as group:
             worker = Worker("w1", MemorySink(life.store), stop, life.watch, time.time)
             life.carrying = group.create_task(carry_all(feeds, worker))

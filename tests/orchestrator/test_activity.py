@@ -146,8 +146,12 @@ async def test_a_refusal_here_stops_nothing_else(monkeypatch: pytest.MonkeyPatch
         assert isinstance(await client.answer(JobsPage(1)), Page)
         asked = len(served.heard)
         with pytest.raises(Denied):
-            await client.answer(Activity("classifier", 10))
+            await client.answer(Activity("rbac", 10))
         assert len(served.heard) == asked, "nothing is asked before somebody has done something"
+        with pytest.raises(Denied):
+            await client.answer(Activity("classifier", 10))
+        another = kind == "permission-denied"  # may be allowed; a token is no better for it
+        assert len(served.heard) == asked + another
 
 
 async def test_nothing_logs_in_to_poll(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,6 +195,8 @@ async def test_schedules_of_the_older_api(monkeypatch: pytest.MonkeyPatch) -> No
     (task,) = page.items
     assert (task.id, task.name, task.environment) == (7, "site::sync", "production")
     assert (task.planned, task.interval_s, task.enabled) == ("2024-03-16T11:00:00Z", None, True)
+    assert "scheduled_time" not in task.parts, "it moves with every run, which is no change"
+    assert not task.runs_told
 
 
 async def test_the_order_of_keys_is_no_change(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,9 +59,12 @@ def signature(last: LastRun | None) -> str:
 def awaited(memo: Memo, item: Schedule, now: float, grace_s: float, *, changed: bool) -> tuple[Memo, Missed | None]:
     """Return the memo after a look at the schedule's runs, and the run that did not happen, if one did not.
 
-    A run that was planned has `grace_s` to show as the last run, whatever is planned next meanwhile.
+    A run that was planned has `grace_s` to show as the last run, whatever is planned next meanwhile. Where the
+    server tells of no runs, none can be missed.
     """
     seen = signature(item.last)
+    if not item.runs_told:
+        return replace(memo, planned=item.planned), None
     if not item.enabled:
         return replace(memo, planned=None, last=seen), None
     ran = bool(seen) and seen != memo.last

@@ -157,8 +157,10 @@ class Work:
             self.put(id_, replace(memo, gone=self.now))  # told already
             return
         over = memo.planned is None and memo.about.get("interval_s") is None
+        if self.state.old:  # which lists a schedule as long as there is a run to come
+            over = (times.seconds(memo.planned) or self.now) <= self.now
         what = "removed" if over or self.state.old else "disabled"
-        reason = "deleted" if self.state.old else "over" if over else "vanished"
+        reason = "over" if over else "deleted" if self.state.old else "vanished"
         revision = memo.revision + 1
         self.records.append(
             records.ended_record(

@@ -1,0 +1,185 @@
+"""The judge of what has no events: the activity log and scheduled jobs, against the simulator's truth."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.oracle import Seen
+
+Facts = Sequence[Mapping[str, Any]]
+ENDS = {"disabled", "removed"}
+
+
+@dataclass(frozen=True)
+class Deed:
+    """One commit of the truth, and what a consumer can tell it by: there may be several alike."""
+
+    at: float
+    purged: bool
+    looks: tuple[str, str, str]  # when, who, on what
+
+
+def judge_activity(
+    truth: Facts, seen: Iterable[Seen], *, services: Collection[str], until: float | None = None, whole: bool = False
+) -> list[str]:
+    """Return what is wrong about activity: commits that are missing, told twice, invented, or out of order.
+
+    Only commits at or before `until` have to be there, and none that was purged. They are in order within
+    their key; with `whole` the records of a service are in one order, as they are in a file.
+    """
+    written = _written(truth)
+    wrong = []
+    told: dict[str, list[Seen]] = defaultdict(list)
+    for record in seen:
+        if record.type.endswith("audit.activity.v1") and record.data is not None:
+            told[record.data["service"]].append(record)
+    wrong += [f"activity of {service} was not asked for" for service in told.keys() - services]
+    for service in services:
+        deeds = written[service]
+        places: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+        for place, deed in reversed(list(enumerate(deeds))):
+            places[deed.looks].append(place)
+        last: dict[str, int] = defaultdict(lambda: -1)
+        found = set()
+        for record in told[service]:
+            looks = _looks(record)
+            if not places[looks]:
+                wrong.append(f"{record.id} {looks} is invented, or told again")
+                continue
+            place = places[looks].pop()
+            found.add(place)
+            where = service if whole else record.key
+            if place < last[where] and not (record.data or {}).get("late"):
+                wrong.append(f"{record.id} {looks} is out of order")
+            last[where] = max(last[where], place)
+        for place, deed in enumerate(deeds):
+            if place not in found and not deed.purged and (until is None or deed.at <= until):
+                wrong.append(f"{service} {deed.looks} is missing")
+    return wrong
+
+
+def _written(truth: Facts) -> dict[str, list[Deed]]:
+    """Return the commits of each service, in the order of the list."""
+    commits = [fact for fact in truth if fact["fact"] == "activity"]
+    purged = sum(fact["commits"] for fact in truth if fact["fact"] == "activity_purged")
+    written: dict[str, list[Deed]] = defaultdict(list)
+    for number, fact in enumerate(commits):
+        about = fact["object"].partition("/")[2]
+        deed = Deed(fact["at"], number < purged, (fact["time"], fact["subject"], about))
+        written[fact["service"]].append(deed)
+    return written
+
+
+def _looks(record: Seen) -> tuple[str, str, str]:
+    data = record.data or {}
+    objects = data["objects"] or [{"id": ""}]
+    return data["pe"]["timestamp"], data["subject"]["name"], objects[0]["id"]
+
+
+@dataclass
+class Plan:
+    """What befell one scheduled job."""
+
+    versions: list[tuple[str, str]] = field(default_factory=list)  # environment and description
+    begun: list[float] = field(default_factory=list)  # since when each version holds
+    ended: float | None = None
+    runs: list[tuple[float, str, str | None]] = field(default_factory=list)  # when, as PE tells it, and its error
+
+    def version(self, until: float | None) -> int:
+        """Return which version holds at a time, -1 where there is none yet."""
+        return sum(until is None or at <= until for at in self.begun) - 1
+
+
+def judge_schedules(
+    truth: Facts, seen: Iterable[Seen], *, until: float | None = None, patient: bool = True, old: bool = False
+) -> list[str]:
+    """Return what is wrong about scheduled jobs: what is missing, told twice, invented, or has another reason.
+
+    Only what happened at or before `until` has to be there. Somebody who did not look for a while cannot know
+    of changes, and of runs, that others followed: with `patient` they have to be told all the same. The `old`
+    API tells of no run, and a schedule without a next one is not in its list any more, seen or not.
+    """
+    plans = _plans(truth)
+    said: dict[int, list[Seen]] = defaultdict(list)
+    for record in seen:
+        if ":schedule/" in record.id and record.data is not None:
+            said[record.data["schedule"]["id"]].append(record)
+    wrong = [f"schedule {id_} never was" for id_ in said.keys() - plans.keys()]
+    for id_, plan in plans.items():
+        records = said[id_]
+        wrong += [f"schedule {id_} {word}" for word in _revisions(plan, records, until, patient=patient, old=old)]
+        wrong += [f"schedule {id_} {word}" for word in _misses(plan, records, until, patient=patient, old=old)]
+    return wrong
+
+
+def _plans(truth: Facts) -> dict[int, Plan]:
+    plans: dict[int, Plan] = defaultdict(Plan)
+    for fact in truth:
+        if fact["fact"] == "schedule" and fact["change"] == "disabled":
+            plans[fact["id"]].ended = fact["at"]
+        elif fact["fact"] == "schedule":
+            plans[fact["id"]].versions.append((fact["environment"], fact["description"]))
+            plans[fact["id"]].begun.append(fact["at"])
+        elif fact["fact"] == "schedule_run":
+            plans[fact["schedule"]].runs.append((fact["at"], fact["time"], fact["error"]))
+    return plans
+
+
+def _revisions(plan: Plan, records: list[Seen], until: float | None, *, patient: bool, old: bool) -> list[str]:
+    words = [(_word(record), record) for record in records if _word(record) != "run.missed"]
+    wrong, place = [], -1
+    for number, (word, record) in enumerate(words):
+        about = (record.data or {})["schedule"]
+        looks = (about["environment"], about["description"] or "")
+        if word in ENDS:
+            over = plan.ended is not None or (old and bool(plan.runs))
+            if not over or number != len(words) - 1:
+                wrong.append(f"was not {word}")
+            elif (reason := (record.data or {})["reason"]) not in _reasons(plan, old=old):
+                wrong.append(f"is not {word} as {reason}")
+            continue
+        if (word == "created") != (number == 0):
+            wrong.append(f"is {word} as number {number} of {[word for word, _ in words]}")
+        steps = [at for at, version in enumerate(plan.versions) if at > place and version == looks]
+        if not steps or (patient and steps[0] != place + 1):
+            wrong.append(f"is {word} to {looks}, out of {plan.versions} from {place}")
+        place = steps[0] if steps else place
+    ended = plan.ended is not None and (until is None or plan.ended <= until)
+    if ended and words and words[-1][0] not in ENDS:
+        wrong.append("was disabled, untold")
+    expected = plan.version(until)
+    gone = plan.ended is not None or (old and bool(plan.runs))
+    if expected > place and ((patient and not old) or not gone):
+        wrong.append(f"is told up to version {place}, not {expected}")
+    return wrong
+
+
+def _reasons(plan: Plan, *, old: bool) -> set[str]:
+    """Return why a schedule may be said to have ended."""
+    over = {"over"} if plan.runs else set[str]()
+    return over if plan.ended is None else over | ({"deleted"} if old else {"vanished", "switched_off"})
+
+
+def _misses(plan: Plan, records: list[Seen], until: float | None, *, patient: bool, old: bool) -> list[str]:
+    failed = Counter(time for _, time, error in plan.runs if error is not None)
+    told = Counter((record.data or {})["planned_at"] for record in records if _word(record) == "run.missed")
+    wrong = []
+    for record in records:
+        data = record.data or {}
+        if _word(record) == "run.missed" and data["reason"] != "submission_error":
+            wrong.append(f"has run, {data['planned_at']} is not missed for {data['reason']}")
+    wrong += [f"missed no run at {time}" for time in told - failed]
+    last = plan.runs[-1][1] if plan.runs else None
+    for at, time, error in plan.runs:
+        due = error is not None and not old and (until is None or at <= until)
+        if due and (patient or (time == last and plan.ended is None)) and time not in told:
+            wrong.append(f"has not run at {time}, untold")
+    return wrong
+
+
+def _word(record: Seen) -> str:
+    """Return `created`, `changed`, `disabled`, `removed` or `run.missed`."""
+    return record.type.partition("schedule.")[2].removesuffix(".v1")
