@@ -141,7 +141,7 @@ def test_wanted_again_and_interrupted_it_goes_on_with_everything(place: Place) -
 
     with simulator(place.folder, HISTORY) as (url, _):
         place.configure(url)
-        arguments = place.arguments("--jobs", "1..6", "--plan-jobs", "1..2")
+        arguments = place.arguments("--jobs", "1..3", "--plan-jobs", "1..1")
         assert orchbridge(*arguments, "--share", "1").returncode == 0
         first = replayed()
         with running(place.folder / "out", *arguments, "--share", "0.2", "--again") as program:
