@@ -139,11 +139,17 @@ def test_wanted_again_and_interrupted_it_goes_on_with_everything(place: Place) -
     def replayed() -> list[str]:
         return [one.id for one in place.told("again") if one.channel in FACTS]
 
-    with simulator(place.folder, HISTORY) as (url, _):
+    with simulator(place.folder, "demo:nodes=6,shortest=0.1,longest=0.4") as (url, _):
         place.configure(url)
-        arguments = place.arguments("--jobs", "1..3", "--plan-jobs", "1..1")
+        arguments = place.arguments("--jobs", "1..4", "--plan-jobs", "1")
+        over = (r"jobs +4 to read", r"plans +1 to read")
+        wait_until(
+            "what can be replayed",
+            lambda: all(re.search(each, orchbridge(*arguments, "--dry-run").stdout) for each in over),
+        )
         assert orchbridge(*arguments, "--share", "1").returncode == 0
         first = replayed()
+        assert any("plan/" in one for one in first)
         with running(place.folder / "out", *arguments, "--share", "0.2", "--again") as program:
             wait_until("some jobs again", lambda: len(replayed()) > len(first))
             program.process.send_signal(signal.SIGINT)
