@@ -50,6 +50,7 @@ class Orchestrator:
     trouble: Trouble | None = None
     tasks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     most: int = 1_000
+    ahead: float | None = None  # of the bridge's clock, where it tells its own
     asked: list[Question] = field(default_factory=list)
 
     def answer(self, question: Question, now: float) -> Answer:
@@ -64,7 +65,7 @@ class Orchestrator:
         if rows is None:
             return ABSENT
         page = rows[question.offset : question.offset + min(question.limit, self.most)]
-        return Page(tuple(page), total=len(rows))
+        return Page(tuple(page), total=len(rows), at=None if self.ahead is None else now + self.ahead)
 
 
 def life(server: Orchestrator, start: str = "now", **more: Any) -> Life:
@@ -281,7 +282,47 @@ def test_a_bridge_that_was_away_tells_a_run_that_did_not_happen_meanwhile() -> N
     one.now += 50_000.0
     one.claim()
     server.items = [schedule(planned=54_000.0)]
-    settled(one)
+    settled(one, 40.0)
+    assert words(one.store) == [], "it may be about to catch up"
+    settled(one, 40.0)
+    assert words(one.store) == ["31 run.missed"]
+
+
+@pytest.mark.parametrize("planned", [20.0, 3_620.0], ids=["still planned", "planned anew"])
+@pytest.mark.parametrize("down", [10.0, 50.0], ids=["before it is due", "while it is looked for"])
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_run_that_is_caught_up_after_an_outage_is_none_that_is_missed(
+    planned: float, down: float, comes: bool
+) -> None:
+    server = Orchestrator([schedule(planned=20.0, last=run(-3_580.0))])
+    one = settled(life(server), down)
+    server.trouble = Trouble("unreachable", "down")
+    settled(one, 300.0)
+    server.trouble, server.items = None, [schedule(planned=planned, last=run(-3_580.0))]
+    asked = len(server.asked)
+    while len(server.asked) == asked:
+        one.until(one.now + 1.0, step=1.0)
+    settled(one, 10.0)
+    assert words(one.store) == []
+    if comes:
+        server.items = [schedule(planned=3_620.0, last=run(one.now - BEGIN, 83))]
+    settled(one, 100.0)
+    assert words(one.store) == ([] if comes else ["31 run.missed"])
+
+
+@pytest.mark.parametrize("ahead", [-1_000.0, 1_000.0])
+def test_what_is_due_is_told_by_the_servers_clock(ahead: float) -> None:
+    server = Orchestrator([schedule(planned=20.0 + ahead, last=run(-3_580.0))], ahead=ahead)
+    one = settled(life(server, "earliest"), 75.0)
+    assert words(one.store) == ["31 created"]
+    settled(one, 30.0)
+    assert words(one.store) == ["31 created", "31 run.missed"]
+
+
+def test_looks_that_are_seldom_tell_of_a_miss_all_the_same() -> None:
+    server = Orchestrator([schedule(planned=20.0)])
+    one = life(server, poll_s=1_000.0)
+    one.until(one.now + 2_100.0, step=50.0)
     assert words(one.store) == ["31 run.missed"]
 
 

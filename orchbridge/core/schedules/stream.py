@@ -123,6 +123,7 @@ def _page(state: SchedulesState, now: float) -> Schedules:
 def _list(work: Work, question: Schedules, page: Page, asked_at: float) -> None:
     """Fold one page of the list."""
     state = work.state
+    work.clock = work.now if page.at is None else page.at
     if question.old != state.old:
         work.change(old=question.old, listing=Listing())
     items = {item.id: item for item in page.items if isinstance(item, Schedule)}
