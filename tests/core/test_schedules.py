@@ -13,7 +13,7 @@ from orchbridge.core.errors import Corrupt
 from orchbridge.core.facts import LastRun, Odd, Owner, Schedule, TaskMeta
 from orchbridge.core.questions import Answer, Page, Question, Schedules, TaskMetadata, Trouble
 from orchbridge.core.records import Record
-from orchbridge.core.schedules.stream import ScheduleStream
+from orchbridge.core.schedules.stream import UNTOLD, ScheduleStream
 from orchbridge.core.walk import Start
 from tests.core.live import Life, Store, settings
 
@@ -50,6 +50,7 @@ class Orchestrator:
     trouble: Trouble | None = None
     tasks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     most: int = 1_000
+    hidden: int = 0  # rows that the server counts and does not show
     ahead: float | None = None  # of the bridge's clock, where it tells its own
     asked: list[Question] = field(default_factory=list)
 
@@ -65,7 +66,7 @@ class Orchestrator:
         if rows is None:
             return ABSENT
         page = rows[question.offset : question.offset + min(question.limit, self.most)]
-        return Page(tuple(page), total=len(rows), at=None if self.ahead is None else now + self.ahead)
+        return Page(tuple(page), total=len(rows) + self.hidden, at=None if self.ahead is None else now + self.ahead)
 
 
 def life(server: Orchestrator, start: str = "now", **more: Any) -> Life:
@@ -368,6 +369,38 @@ def test_rows_that_are_none_are_set_aside_and_nobody_is_gone_for_them() -> None:
     settled(one, 100.0)
     assert words(one.store) == []
     assert len(one.store.of("quarantine.v1")) == 1
+
+
+@pytest.mark.parametrize("why", ["a row without an id", "rows that are counted and not shown"])
+@pytest.mark.parametrize("most", [1, 1_000])
+def test_a_list_that_is_not_whole_tells_what_is_new_and_says_that_nobody_is_held_to_be_gone(
+    why: str, most: int
+) -> None:
+    odd: list[Schedule | Odd] = [Odd(b'{"x":1}', "no id")] if "id" in why else []
+    server = Orchestrator([*odd, schedule(31)], most=most, hidden=0 if odd else 2)
+    one = settled(life(server))
+    assert words(one.store) == []
+    server.items = [*odd, schedule(31), schedule(32)]
+    settled(one)
+    assert words(one.store) == ["32 created"]
+    server.items = [*odd, schedule(32)]
+    said = one.troubles.count(("the schedules", Trouble("malformed", UNTOLD)))
+    assert said >= 4
+    settled(one, 100.0)
+    assert words(one.store) == ["32 created"], "31 may be what cannot be read"
+    assert one.troubles.count(("the schedules", Trouble("malformed", UNTOLD))) >= said + 9
+    server.items, server.hidden = [schedule(32)], 0
+    settled(one)
+    assert words(one.store) == ["32 created", "31 disabled"]
+
+
+def test_a_list_that_ends_too_early_once_makes_nothing_new() -> None:
+    server = Orchestrator([schedule(31)], hidden=1)
+    one = life(server)
+    one.until(one.now + 5.0, step=5.0)
+    server.items, server.hidden = [schedule(31), schedule(32)], 0
+    settled(one)
+    assert words(one.store) == []
 
 
 @pytest.mark.parametrize("trouble", ["server", "unreachable", "malformed", "throttled"])

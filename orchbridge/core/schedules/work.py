@@ -48,6 +48,7 @@ class SchedulesState(msgspec.Struct, frozen=True):
     listing  the reading under way
     doubts   schedule -> readings in a row that did not show it
     empty    readings in a row that showed none at all, though some are remembered
+    short    readings in a row that ended before the server's own count of rows
     waits    schedule -> how long its run that is due was looked for; begins anew with the claim, as all of these
     metas    sensitive parameters by task and environment; `wanted`: those to be asked for
     old      the newer API is not there; it is looked for again at `newer_at`
@@ -59,6 +60,7 @@ class SchedulesState(msgspec.Struct, frozen=True):
     listing: Listing = Listing()
     doubts: Mapping[int, int] = {}
     empty: int = 0
+    short: int = 0
     waits: Mapping[int, Wait] = {}
     metas: Mapping[tuple[str, str], Meta] = {}
     wanted: tuple[TaskMetadata, ...] = ()
