@@ -226,11 +226,11 @@ async def test_the_order_of_keys_is_no_change(monkeypatch: pytest.MonkeyPatch) -
     ("answers", "levels"),
     [
         ({f"{JOBS}/environment_jobs": {"items": []}, "/activity-api/v2/events": {"commits": []}},
-         {"scheduled jobs": "ok", "activity": "ok"}),
+         {"scheduled jobs": "ok", "activity-rbac": "ok"}),
         ({JOBS: {"items": []}, "/activity-api/v1/events": {"commits": []}},
-         {"scheduled jobs": "ok", "activity": "ok"}),
-        ({}, {"scheduled jobs": "warning", "activity": "warning"}),
-        ({"/activity-api/v2/events": 403}, {"scheduled jobs": "warning", "activity": "failed"}),
+         {"scheduled jobs": "ok", "activity-rbac": "ok"}),
+        ({}, {"scheduled jobs": "warning", "activity-rbac": "warning"}),
+        ({"/activity-api/v2/events": 403}, {"scheduled jobs": "warning", "activity-rbac": "failed"}),
     ],
 )  # fmt: skip
 async def test_the_check_reads_them_too(answers: dict[str, Any], levels: dict[str, str]) -> None:
