@@ -28,7 +28,7 @@ from orchbridge.core.ports import StreamId
 from orchbridge.core.questions import JobsPage, Page
 from orchbridge.ops.catalogue import RENEWALS
 from orchbridge.ops.metrics import Metrics
-from orchbridge.orchestrator import Access, Client, errors
+from orchbridge.orchestrator import Access, Client, errors, token_file
 from orchbridge.orchestrator.token_file import SUFFIX, replacing
 from orchbridge.sim.knobs import Knobs
 from orchbridge.sim.serve import served
@@ -246,6 +246,78 @@ async def test_a_folder_that_cannot_be_written_to_is_said_once_and_nothing_is_is
         assert "renew_token = false" in line["hint"]
         assert found.token == OLD
         folder.chmod(0o755)  # noqa: ASYNC240
+
+
+async def test_one_that_came_when_another_was_put_there_is_revoked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with desk(folder, LIFE_S) as found:
+        found.age(0.7)
+        by_hand(found, monkeypatch)
+        await until("the end of it", found.counted)
+        assert found.counted() == {"superseded": 1}
+        assert found.token == BY_HAND
+        assert [token.revoked for token in found.issued] == [True]
+        assert [line["event"] for line in found.lines if "token." in line["event"]] == ["token.superseded"]
+        assert isinstance(await found.clients[0].answer(JobsPage(1)), Page)
+
+
+@pytest.mark.parametrize("revocable", [True, False])
+async def test_one_that_cannot_be_kept_is_revoked_or_accounted_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, revocable: bool
+) -> None:
+    async def refused(*_: object, **__: object) -> None:
+        raise errors.NotPermitted("not yours", status=403)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async with desk(folder, LIFE_S) as found:
+        found.age(0.7)
+        monkeypatch.setattr(token_file.os, "replace", full)
+        if not revocable:
+            monkeypatch.setattr(found.clients[0].tokens, "revoke", refused)
+        await until("the end of it", found.counted)
+        outcome = "unwritable" if revocable else "left_behind"
+        assert found.counted() == {outcome: 1}
+        assert found.token == OLD
+        assert [token.revoked for token in found.issued] == [revocable]
+        (line,) = [line for line in found.lines if line["event"] == "token.not_renewed"]
+        assert line["outcome"] == outcome
+        assert "No space left" in line["error"]
+        assert ("not yours" in line["error"], "label orchbridge" in line["hint"]) == (not revocable, not revocable)
+        assert names(folder) == ["token"]
+
+
+async def test_one_that_is_in_the_file_is_not_revoked_for_a_disk_that_fails_afterwards(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(token_file, "_settle", failing)
+    async with desk(folder, LIFE_S) as found:
+        found.age(0.7)
+        await renewals(found, 1)
+        assert found.token == found.issued[0].text
+        assert not found.issued[0].revoked
+
+
+BY_HAND = "0by0hand"
+
+
+def by_hand(found: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a person put another token into the file while one is made."""
+    tokens, world = found.clients[0].tokens, found.world
+    renew = tokens.renew
+
+    async def meanwhile(**given: Any) -> Any:
+        issued = await renew(**given)
+        world.people.issue(world.people.users["ops"], LIFE_S, world.course.now, BY_HAND)
+        found.file.write_text(f"{BY_HAND}\n")
+        return issued
+
+    monkeypatch.setattr(tokens, "renew", meanwhile)
 
 
 def names(folder: Path) -> list[str]:
