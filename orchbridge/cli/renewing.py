@@ -18,13 +18,14 @@ from orchbridge.core.ports import StreamId
 from orchbridge.ops.chores import Renewals
 from orchbridge.ops.metrics import Metrics
 from orchbridge.orchestrator import Client, errors
-from orchbridge.orchestrator.models import TokenInfo
+from orchbridge.orchestrator.models import Issued, TokenInfo
 from orchbridge.orchestrator.token_file import replacing
 
 LABEL = "orchbridge"
 DUE = 2 / 3
 FIRST_S, LOOK_S, ASK_S = 5.0, 60.0, 3600.0
 AGAIN_S, AGAIN_MAX_S = 60.0, 6 * 3600.0  # after a failure: a twelfth of the life, within these
+LEFT = f"revoke it where tokens are managed, by its label {LABEL}: it lives as long as the one in use"
 UNWRITABLE = "give the user orchbridge runs as a token_file in a folder it may write to, or set renew_token = false"
 
 
@@ -137,13 +138,13 @@ class Renewing:
 
     async def _renewed(self, post: _Post, client: Client, life: _Life) -> str:
         source, hint = post.job.source, ""
+        issued, kept = None, False
         try:
             with replacing(post.job.path) as put:
                 issued = await client.tokens.renew(lifetime=f"{life.span_s:.0f}s", label=LABEL)
-                if put(issued.token):
-                    self._log.info("token.renewed", source=source, days=round(life.span_s / 86_400, 2))
-                post.warned = False
-                outcome, told = "renewed", ""
+                kept = put(issued.token)
+            post.warned = False
+            outcome, told = "renewed" if kept else "superseded", f"{post.job.path} holds another token by now"
         except OSError as error:
             outcome, hint = "unwritable", UNWRITABLE
             told = f"{post.job.path} cannot be replaced: {error.strerror}"
@@ -151,11 +152,23 @@ class Renewing:
             outcome, told, hint = "unreachable", str(error), error.hint
         except OrchbridgeError as error:
             outcome, told, hint = "refused", str(error), error.hint
+        if issued is not None and not kept and (trouble := await self._revoked(client, issued)):
+            outcome, told, hint = "left_behind", f"{told}; the new one could not be revoked: {trouble}", LEFT
         post.counts.tried(outcome)
-        if outcome != "renewed" and not (outcome == "unwritable" and post.warned):
+        if outcome in {"renewed", "superseded"}:
+            self._log.info(f"token.{outcome}", source=source, days=round(life.span_s / 86_400, 2))
+        elif not (outcome == "unwritable" and post.warned):
             post.warned = outcome == "unwritable"
             self._log.warning("token.not_renewed", source=source, outcome=outcome, error=told, hint=hint)
         return outcome
+
+    async def _revoked(self, client: Client, issued: Issued) -> str:
+        """Revoke a token that nobody will use; return why that failed, or nothing."""
+        try:
+            await client.tokens.revoke(tokens=[issued.token])
+        except OrchbridgeError as error:
+            return str(error)
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

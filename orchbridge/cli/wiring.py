@@ -139,7 +139,7 @@ def canary_clients_of(settings: Settings, observe: Callable[[Asked], None]) -> d
 def renewables_of(settings: Settings) -> list[Renewable]:
     """Return the sources whose token is to be renewed; whoever carries the first stream does it."""
     return [
-        Renewable(source.name, StreamId(source.name, source.streams[0]), source.token_file)
+        Renewable(source.name, StreamId(source.name, source.kinds[0]), source.token_file)
         for source in settings.sources
         if source.renew_token and source.token_file is not None
     ]

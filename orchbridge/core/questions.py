@@ -130,13 +130,14 @@ class Page(msgspec.Struct, frozen=True):
 
     `paged` tells whether the answer had a pagination object (2017.3 and later). `cut` is true
     where the body was too large to take at once: these are its first items, ask again from
-    behind the last one.
+    behind the last one. `at` is what the server's clock said (Unix seconds), where that matters and was told.
     """
 
     items: tuple[Item, ...]
     total: int | None = None
     paged: bool = True
     cut: bool = False
+    at: float | None = None
 
 
 class Health(msgspec.Struct, frozen=True):

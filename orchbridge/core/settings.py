@@ -17,7 +17,7 @@ class StreamSettings(msgspec.Struct, frozen=True):
     grace_s how long after a job's end its late events are waited for before the certificate
     late_window_s  how long after the certificate late events still get through
     forget_after_s how long a node stays disconnected before it is removed
-    missed_after_s  how long after its time a scheduled run may still show
+    missed_after_s  how long a scheduled run that is due is looked for before it is held to be missed
     run     of a stream that reads history: "backfill" or the replay's id; empty for a live one
     node_series  how many nodes of an inventory are to be seen one by one
     backfill  a stream beside this one reads the history that `start` chooses; this one only hands it over

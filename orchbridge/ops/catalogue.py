@@ -40,7 +40,7 @@ NOTICES = (
 CANARY_REASONS = (
     "refused", "denied", "unreachable", "uncertain", "busy", "failed", "incomplete", "timeout", "internal",
 )  # fmt: skip
-RENEWALS = ("renewed", "refused", "unreachable", "unwritable")
+RENEWALS = ("renewed", "refused", "unreachable", "unwritable", "superseded", "left_behind")
 _ALWAYS = (records.QUARANTINE, records.NOTICES, records.HEARTBEAT)
 CHANNELS = {
     "jobs": (records.JOBS, records.JOB_EVENTS, records.JOB_STATE, *_ALWAYS),

@@ -14,12 +14,12 @@ from urllib.parse import urlencode
 import httpx
 import msgspec
 
-from orchbridge.core.questions import Answer, BrokerStatus, Health, Question, Trouble
+from orchbridge.core.questions import Answer, BrokerStatus, Health, Page, Question, Schedules, Trouble
 from orchbridge.orchestrator import wire
 from orchbridge.orchestrator.access import HEADERS, Access, base_url, timeouts
 from orchbridge.orchestrator.body import Body
 from orchbridge.orchestrator.budget import Budget, Purse
-from orchbridge.orchestrator.failures import Denial, failure
+from orchbridge.orchestrator.failures import Denial, failure, http_date
 from orchbridge.orchestrator.large import AT_ONCE, read_large, unread
 from orchbridge.orchestrator.lifetimes import CertificateLife
 from orchbridge.orchestrator.pool import Pool
@@ -153,7 +153,11 @@ class Exchange:
         self, question: Question, response: httpx.Response, body: Body, deadline: asyncio.Timeout
     ) -> Answer | Denial:
         if response.is_success:
-            return await self._facts(question, body, deadline)
+            facts = await self._facts(question, body, deadline)
+            if isinstance(question, Schedules) and isinstance(facts, Page):  # what is planned is by that clock
+                date = http_date(response.headers.get("date", ""))
+                return msgspec.structs.replace(facts, at=date.timestamp() if date else None)
+            return facts
         said = b""
         async with aclosing(body.chunks()) as pieces:
             async for piece in pieces:

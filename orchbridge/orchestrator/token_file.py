@@ -42,7 +42,8 @@ def replacing(path: Path) -> Iterator[Callable[[str], bool]]:
                 file.write(f"{token}{tail}\n")
             os.fsync(handle)
             os.replace(draft, target)  # noqa: PTH105 - as the system calls it
-            _settle(target.parent)
+            with contextlib.suppress(OSError):  # the token is there, whatever the disk says
+                _settle(target.parent)
             return True
 
         yield put

@@ -12,6 +12,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
+from orchbridge.core.errors import ConfigError
 from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, denied, invalid, not_found, problem_body
 from orchbridge.sim.knobs import AUTH_TEXTS, Dose
 from orchbridge.sim.moments import chance, http_date
@@ -31,6 +32,7 @@ class House:
     wire: Wire = field(default_factory=Wire)
     asked: int = 0
     journal: Callable[[str, Route, Ask], None] | None = None
+    lost: str = ""  # why nothing more can be written down
     routes: dict[tuple[str, str, str], Route] = field(default_factory=dict)  # by method, prefix, template
 
     def subject(self, request: Request, number: int) -> User | Problem:
@@ -67,12 +69,21 @@ class House:
         return "user-revoked" if self.bridge.revoked else self.bridge
 
     def ask(self, prefix: str, route: Route, ask: Ask) -> Answer:
-        """Return a route's answer; what it changed is told, and written down, before anybody hears of it."""
+        """Return a route's answer; what it changed is told, and written down, before anybody hears of it.
+
+        What cannot be written down is a 500, and after it whatever else would have to be.
+        """
+        if self.lost and route.lasting:
+            return Problem(500, "state-not-kept", self.lost)
         answer = route.handler(ask)
         if route.method != "GET":
             self.world.advance(ask.now)
         if self.journal is not None and route.lasting and (route.tried or isinstance(answer, Reply)):
-            self.journal(prefix, route, ask)
+            try:
+                self.journal(prefix, route, ask)
+            except ConfigError as error:
+                self.lost = f"The {error}; {error.hint}. Nothing is changed any more"
+                return Problem(500, "state-not-kept", self.lost)
         return answer
 
     def fault(self, template: str, number: int) -> Dose | None:

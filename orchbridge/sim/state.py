@@ -71,7 +71,7 @@ class State:
         try:
             if not path.exists():
                 _create(path, head)
-            self._file = path.open("r+b")
+            self._file = path.open("r+b", buffering=0)  # what could not be written must not be tried again
         except OSError as error:
             raise self._broken(error.strerror or str(error), FRESH) from error
         try:
@@ -85,6 +85,7 @@ class State:
             self._file.close()
             raise
         self._house: House | None = None
+        self._lost: ConfigError | None = None  # why the file does not hold everything
 
     def world(self) -> World:
         """Return the world as it began."""
@@ -123,7 +124,8 @@ class State:
             house.ask("/sim", house.routes["POST", "/sim", "knobs"], ask)
 
     def note(self, prefix: str, route: Route, ask: Ask) -> None:
-        """Write down a request that changed the world; it is on the disk when this returns."""
+        """Write down a request that changed the world; it is on the disk when this returns. Raises ConfigError where
+        that fails, then and for ever: the file ends before it, and what came after could not be played again."""
         self._append(
             Entry(
                 ask.now,
@@ -139,7 +141,8 @@ class State:
         )
 
     def close(self) -> None:
-        """Write down the time it is, so that it never goes back, and let go of the file."""
+        """Write down the time it is, so that it never goes back, and let go of the file. Raises ConfigError where it
+        does not hold everything."""
         with self._file:
             if self._house is not None:
                 world = self._house.world
@@ -147,15 +150,18 @@ class State:
                 self._append(Entry(world.course.now, last_ids(world)))
 
     def _append(self, entry: Entry) -> None:
-        end = self._file.seek(0, os.SEEK_END)
+        if self._lost is not None:
+            raise self._lost
+        end, left = self._file.seek(0, os.SEEK_END), msgspec.json.encode(entry) + b"\n"
         try:
-            self._file.write(msgspec.json.encode(entry) + b"\n")
-            self._file.flush()
+            while left:
+                left = left[self._file.write(left) :]
             os.fsync(self._file.fileno())
-        except OSError:
-            with contextlib.suppress(OSError):  # half a line would spoil the next one
+        except OSError as error:
+            with contextlib.suppress(OSError):  # half a line would be in the way of nobody, but never was
                 os.truncate(self.path, end)
-            raise
+            self._lost = self._broken(f"it cannot be written: {error.strerror}", "make room and start again")
+            raise self._lost from error
 
     def _read(self) -> tuple[Head, list[Entry]]:
         whole = self._file.read()

@@ -7,12 +7,15 @@ import socket
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from orchbridge.cli.check import check_all, port
 from orchbridge.cli.check.show import Part, show
 from orchbridge.config import Http
 from orchbridge.core.ports import Finding
 from tests.authority import Authority
+from tests.orchestrator.servers import answering, served
 
 FREE = "127.0.0.1:0"
 
@@ -130,3 +133,28 @@ def test_programs_get_every_finding_by_its_whole_name(capsys: pytest.CaptureFixt
     assert told[1] == {
         "part": "source prod", "subject": "prod: thing 0", "level": "ok", "message": "may be read", "hint": "",
     }  # fmt: skip
+
+
+async def test_the_activity_of_each_service_is_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    services = {"rbac": 200, "pe-console": 403, "code-manager": 200}
+
+    def told(request: Request) -> Response:
+        if request.url.path == "/orchestrator/v1":
+            return answering({})
+        status = services.get(request.query_params.get("service_id", ""), 404)
+        kind = "puppetlabs.activity/permission-denied"
+        return answering({"commits": []} if status == 200 else {"kind": kind, "msg": "no"}, status)
+
+    written(tmp_path, "token", "x")
+    async with served(told) as door:
+        path = written(
+            tmp_path,
+            "config.toml",
+            f'[[sources]]\nname = "prod"\nurl = "{door.url}"\nrbac_url = "{door.url}"\ntoken_file = "token"\n'
+            f'streams = ["activity"]\nactivity_services = {json.dumps(list(services))}\n'
+            f'[sink]\ntype = "stdout"\n[http]\nlisten = "{FREE}"\n',
+        )
+        assert await check_all(path, offline=False, as_json=True) == 3
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    levels = {line["subject"].removeprefix("prod: "): line["level"] for line in lines if "activity" in line["subject"]}
+    assert levels == {"activity-rbac": "ok", "activity-pe-console": "failed", "activity-code-manager": "ok"}

@@ -13,7 +13,7 @@ from orchbridge.core.errors import Corrupt
 from orchbridge.core.facts import LastRun, Odd, Owner, Schedule, TaskMeta
 from orchbridge.core.questions import Answer, Page, Question, Schedules, TaskMetadata, Trouble
 from orchbridge.core.records import Record
-from orchbridge.core.schedules.stream import ScheduleStream
+from orchbridge.core.schedules.stream import UNTOLD, ScheduleStream
 from orchbridge.core.walk import Start
 from tests.core.live import Life, Store, settings
 
@@ -50,6 +50,8 @@ class Orchestrator:
     trouble: Trouble | None = None
     tasks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     most: int = 1_000
+    hidden: int = 0  # rows that the server counts and does not show
+    ahead: float | None = None  # of the bridge's clock, where it tells its own
     asked: list[Question] = field(default_factory=list)
 
     def answer(self, question: Question, now: float) -> Answer:
@@ -64,7 +66,7 @@ class Orchestrator:
         if rows is None:
             return ABSENT
         page = rows[question.offset : question.offset + min(question.limit, self.most)]
-        return Page(tuple(page), total=len(rows))
+        return Page(tuple(page), total=len(rows) + self.hidden, at=None if self.ahead is None else now + self.ahead)
 
 
 def life(server: Orchestrator, start: str = "now", **more: Any) -> Life:
@@ -281,7 +283,47 @@ def test_a_bridge_that_was_away_tells_a_run_that_did_not_happen_meanwhile() -> N
     one.now += 50_000.0
     one.claim()
     server.items = [schedule(planned=54_000.0)]
-    settled(one)
+    settled(one, 40.0)
+    assert words(one.store) == [], "it may be about to catch up"
+    settled(one, 40.0)
+    assert words(one.store) == ["31 run.missed"]
+
+
+@pytest.mark.parametrize("planned", [20.0, 3_620.0], ids=["still planned", "planned anew"])
+@pytest.mark.parametrize("down", [10.0, 50.0], ids=["before it is due", "while it is looked for"])
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_run_that_is_caught_up_after_an_outage_is_none_that_is_missed(
+    planned: float, down: float, comes: bool
+) -> None:
+    server = Orchestrator([schedule(planned=20.0, last=run(-3_580.0))])
+    one = settled(life(server), down)
+    server.trouble = Trouble("unreachable", "down")
+    settled(one, 300.0)
+    server.trouble, server.items = None, [schedule(planned=planned, last=run(-3_580.0))]
+    asked = len(server.asked)
+    while len(server.asked) == asked:
+        one.until(one.now + 1.0, step=1.0)
+    settled(one, 10.0)
+    assert words(one.store) == []
+    if comes:
+        server.items = [schedule(planned=3_620.0, last=run(one.now - BEGIN, 83))]
+    settled(one, 100.0)
+    assert words(one.store) == ([] if comes else ["31 run.missed"])
+
+
+@pytest.mark.parametrize("ahead", [-1_000.0, 1_000.0])
+def test_what_is_due_is_told_by_the_servers_clock(ahead: float) -> None:
+    server = Orchestrator([schedule(planned=20.0 + ahead, last=run(-3_580.0))], ahead=ahead)
+    one = settled(life(server, "earliest"), 75.0)
+    assert words(one.store) == ["31 created"]
+    settled(one, 30.0)
+    assert words(one.store) == ["31 created", "31 run.missed"]
+
+
+def test_looks_that_are_seldom_tell_of_a_miss_all_the_same() -> None:
+    server = Orchestrator([schedule(planned=20.0)])
+    one = life(server, poll_s=1_000.0)
+    one.until(one.now + 2_100.0, step=50.0)
     assert words(one.store) == ["31 run.missed"]
 
 
@@ -327,6 +369,38 @@ def test_rows_that_are_none_are_set_aside_and_nobody_is_gone_for_them() -> None:
     settled(one, 100.0)
     assert words(one.store) == []
     assert len(one.store.of("quarantine.v1")) == 1
+
+
+@pytest.mark.parametrize("why", ["a row without an id", "rows that are counted and not shown"])
+@pytest.mark.parametrize("most", [1, 1_000])
+def test_a_list_that_is_not_whole_tells_what_is_new_and_says_that_nobody_is_held_to_be_gone(
+    why: str, most: int
+) -> None:
+    odd: list[Schedule | Odd] = [Odd(b'{"x":1}', "no id")] if "id" in why else []
+    server = Orchestrator([*odd, schedule(31)], most=most, hidden=0 if odd else 2)
+    one = settled(life(server))
+    assert words(one.store) == []
+    server.items = [*odd, schedule(31), schedule(32)]
+    settled(one)
+    assert words(one.store) == ["32 created"]
+    server.items = [*odd, schedule(32)]
+    said = one.troubles.count(("the schedules", Trouble("malformed", UNTOLD)))
+    assert said >= 4
+    settled(one, 100.0)
+    assert words(one.store) == ["32 created"], "31 may be what cannot be read"
+    assert one.troubles.count(("the schedules", Trouble("malformed", UNTOLD))) >= said + 9
+    server.items, server.hidden = [schedule(32)], 0
+    settled(one)
+    assert words(one.store) == ["32 created", "31 disabled"]
+
+
+def test_a_list_that_ends_too_early_once_makes_nothing_new() -> None:
+    server = Orchestrator([schedule(31)], hidden=1)
+    one = life(server)
+    one.until(one.now + 5.0, step=5.0)
+    server.items, server.hidden = [schedule(31), schedule(32)], 0
+    settled(one)
+    assert words(one.store) == []
 
 
 @pytest.mark.parametrize("trouble", ["server", "unreachable", "malformed", "throttled"])

@@ -199,6 +199,22 @@ async def test_schedules_of_the_older_api(monkeypatch: pytest.MonkeyPatch) -> No
     assert not task.runs_told
 
 
+@pytest.mark.parametrize(
+    ("date", "at"), [("Sat, 16 Mar 2024 10:59:59 GMT", 1_710_586_799.0), ("soon", None), (None, None)]
+)
+async def test_schedules_come_with_the_time_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, date: str | None, at: float | None
+) -> None:
+    def list_(_: Request) -> Response:
+        answer = answering({"items": [PLAN], "pagination": {"total": 1}})
+        if date is not None:
+            answer.headers["Date"] = date
+        return answer
+
+    page = await ask(Served(monkeypatch, lambda _: answering({}), list_), Schedules(200))
+    assert page.at == at
+
+
 async def test_the_order_of_keys_is_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
     turned = {name: PLAN[name] for name in reversed(PLAN)} | {"input": dict(reversed(PLAN["input"].items()))}
     told = {"items": [PLAN, turned], "pagination": {"total": 2}}
@@ -210,11 +226,11 @@ async def test_the_order_of_keys_is_no_change(monkeypatch: pytest.MonkeyPatch) -
     ("answers", "levels"),
     [
         ({f"{JOBS}/environment_jobs": {"items": []}, "/activity-api/v2/events": {"commits": []}},
-         {"scheduled jobs": "ok", "activity": "ok"}),
+         {"scheduled jobs": "ok", "activity-rbac": "ok"}),
         ({JOBS: {"items": []}, "/activity-api/v1/events": {"commits": []}},
-         {"scheduled jobs": "ok", "activity": "ok"}),
-        ({}, {"scheduled jobs": "warning", "activity": "warning"}),
-        ({"/activity-api/v2/events": 403}, {"scheduled jobs": "warning", "activity": "failed"}),
+         {"scheduled jobs": "ok", "activity-rbac": "ok"}),
+        ({}, {"scheduled jobs": "warning", "activity-rbac": "warning"}),
+        ({"/activity-api/v2/events": 403}, {"scheduled jobs": "warning", "activity-rbac": "failed"}),
     ],
 )  # fmt: skip
 async def test_the_check_reads_them_too(answers: dict[str, Any], levels: dict[str, str]) -> None:

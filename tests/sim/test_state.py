@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import resource
 import signal
 import stat
 import subprocess
@@ -348,17 +349,51 @@ def test_nothing_that_was_answered_is_lost_by_kill_9_while_writing(tmp_path, see
     assert {fact["id"] for fact in facts if fact["fact"] == "job"} == {int(job["name"]) for job in jobs}
 
 
-def test_a_disk_that_is_full_spoils_nothing(tmp_path, monkeypatch):
+@contextlib.contextmanager
+def full_disk(path, room):
+    """Let this process's files grow by so many bytes and no more."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_is_full_spoils_nothing(tmp_path):
     path = tmp_path / "world.state"
     state = begun(path, scenario="quiet", seed=None, knobs={}, start=time.time())
     app = create_app(state.world(), token=None, clock=lambda: 0.0)
     state.resume(app.state.house)
     before = path.read_bytes()
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as broken, pytest.raises(OSError, match="No space"):
-        broken.setattr("orchbridge.sim.state.os.fsync", full)
+    with full_disk(path, 5), pytest.raises(ConfigError, match="cannot be written: File too large"):
         state.close()
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("room", [0, 20])
+async def test_after_a_request_that_could_not_be_kept_nothing_is_changed_and_the_file_can_be_played(
+    tmp_path, monkeypatch, room
+):
+    clock, path = Clock(), tmp_path / "world.state"
+    with pytest.raises(ConfigError, match="cannot be written"):
+        async with living(path, clock, monkeypatch, scenario="empty") as http:
+            await asked(http, "POST", "command/task", 202, json=TASK)
+            before = path.read_bytes()
+            with full_disk(path, room):
+                told = await asked(http, "POST", "command/task", 500, json=TASK)
+            assert "world.state: it cannot be written" in told["msg"]
+            for method, url, body in (
+                ("POST", "command/task", TASK),
+                ("POST", "/rbac-api/v1/auth/token", LOGIN),
+                ("POST", "/sim/knobs", {"owner": "id+login"}),
+            ):
+                assert (await asked(http, method, url, 500, json=body))["msg"] == told["msg"]
+            await asked(http, "GET", "jobs", 200)
+            assert path.read_bytes() == before
+    assert path.read_bytes() == before
+    async with living(path, clock, monkeypatch) as http:
+        assert [job["name"] for job in (await asked(http, "GET", "jobs"))["items"]] == ["1"]
+        await asked(http, "POST", "command/task", 202, json=TASK)
+    async with living(path, clock, monkeypatch) as http:
+        assert len((await asked(http, "GET", "jobs"))["items"]) == 2

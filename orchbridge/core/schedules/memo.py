@@ -56,11 +56,33 @@ def signature(last: LastRun | None) -> str:
     return f"{last.stamp}|{last.kind}|{last.id}|{'' if last.error is None else 'error'}"
 
 
-def awaited(memo: Memo, item: Schedule, now: float, grace_s: float, *, changed: bool) -> tuple[Memo, Missed | None]:
+class Wait(msgspec.Struct, frozen=True):
+    """For how many seconds a run that is due was looked for, up to the look of this moment (Unix seconds)."""
+
+    planned: str
+    seconds: float
+    at: float
+
+    @classmethod
+    def longer(cls, before: Wait | None, planned: str, now: float, most_s: float) -> Wait:
+        """Return the wait after another look. It begins with the first one, and grows by `most_s` at most: what is
+        away runs nothing, and catches up only when it is back."""
+        if before is None or before.planned != planned:
+            return cls(planned, 0.0, now)
+        return cls(planned, before.seconds + min(max(0.0, now - before.at), most_s), now)
+
+
+def overdue(memo: Memo, now: float) -> str | None:
+    """Return the planned run that should have begun, None where there is none; `now` by the server's clock."""
+    due = times.seconds(memo.planned)
+    return memo.planned if due is not None and due <= now else None
+
+
+def awaited(memo: Memo, item: Schedule, now: float, *, over: bool, changed: bool) -> tuple[Memo, Missed | None]:
     """Return the memo after a look at the schedule's runs, and the run that did not happen, if one did not.
 
-    A run that was planned has `grace_s` to show as the last run, whatever is planned next meanwhile. Where the
-    server tells of no runs, none can be missed.
+    A run that is due has a while to show as the last run, whatever is planned next meanwhile; `over` says that this
+    is over. Where the server tells of no runs, none can be missed. `now` is by the server's clock.
     """
     seen = signature(item.last)
     if not item.runs_told:
@@ -79,7 +101,7 @@ def awaited(memo: Memo, item: Schedule, now: float, grace_s: float, *, changed: 
         return onward, None
     if due > now:
         return replace(onward, last=memo.last or seen), None
-    if now <= due + grace_s:
+    if not over:
         return memo, None
     return _told(onward, Missed(memo.planned, NO_RUN))
 
@@ -91,7 +113,8 @@ def _told(memo: Memo, missed: Missed) -> tuple[Memo, Missed | None]:
 
 
 def first(item: Schedule, now: float, grace_s: float, *, past: bool) -> tuple[Memo, Missed | None]:
-    """Return the memo of a schedule seen for the first time; with `past` what did not happen before is told too."""
+    """Return the memo of a schedule seen for the first time; with `past` what did not happen before is told too.
+    `now` is by the server's clock."""
     memo = Memo(planned=item.planned, last=signature(item.last), enabled=item.enabled)
     due = times.seconds(item.planned)
     if not item.enabled:

@@ -26,6 +26,7 @@ from orchbridge.core.view import StreamView
 CONFIRMATIONS, EMPTY_CONFIRMATIONS = 2, 3
 ABSENT_RETRY_S = 600.0
 LIMIT_MIN = 10
+UNTOLD = "the list hides rows or has some without an id, so it cannot be told which schedules are gone"
 
 
 class SchedulesRecall:
@@ -123,6 +124,7 @@ def _page(state: SchedulesState, now: float) -> Schedules:
 def _list(work: Work, question: Schedules, page: Page, asked_at: float) -> None:
     """Fold one page of the list."""
     state = work.state
+    work.clock = work.now if page.at is None else page.at
     if question.old != state.old:
         work.change(old=question.old, listing=Listing())
     items = {item.id: item for item in page.items if isinstance(item, Schedule)}
@@ -142,29 +144,34 @@ def _list(work: Work, question: Schedules, page: Page, asked_at: float) -> None:
     if not ends:
         work.change(listing=listing, due=work.now)
         return
-    short = page.total is not None and offset < page.total
-    work.change(listing=Listing(), listed_at=work.now, due=max(work.now, asked_at + work.settings.poll_s))
+    short = state.short + 1 if page.total is not None and offset < page.total else 0
+    work.change(short=short, listing=Listing(), listed_at=work.now, due=max(work.now, asked_at + work.settings.poll_s))
     if listing.whole and not short:
-        _judge(work, listing)
+        believed = _judge(work, listing)
+    else:
+        believed = not short or short >= CONFIRMATIONS
+        work.troubles.append(("the schedules", Trouble("malformed", UNTOLD)))
+    if believed and not work.state.head.seeded and not work.state.wanted:  # what comes from now on is new
+        work.change(head=replace(work.state.head, seeded=True), dirty=True)
     _forget(work)
 
 
-def _judge(work: Work, listing: Listing) -> None:
-    """The list was read to its end: what it lacks is doubtful, and gone when it lacks it again."""
+def _judge(work: Work, listing: Listing) -> bool:
+    """The list was read to its end: what it lacks is doubtful, and gone when it lacks it again. Return whether the
+    list is believed."""
     state = work.state
     there = {id_ for id_, memo in work.memos.items() if memo.gone is None}
     empty = state.empty + 1 if there and not listing.seen else 0
     work.change(empty=empty)
     if empty and (state.old or empty < EMPTY_CONFIRMATIONS):
-        return
+        return False
     doubts = {id_: state.doubts.get(id_, 0) + 1 for id_ in there - listing.seen}
     for id_, times_ in sorted(doubts.items()):
         polls = max(times_, empty)
         if polls >= CONFIRMATIONS:
             work.vanished(id_, polls)
     work.change(doubts={id_: times_ for id_, times_ in doubts.items() if times_ < CONFIRMATIONS and not empty})
-    if not work.state.head.seeded and not work.state.wanted:
-        work.change(head=replace(work.state.head, seeded=True), dirty=True)
+    return True
 
 
 def _forget(work: Work) -> None:

@@ -16,13 +16,14 @@ from orchbridge.core.normalize import schedules as records
 from orchbridge.core.normalize.quarantine import list_asides
 from orchbridge.core.questions import Reply, TaskMetadata, Trouble
 from orchbridge.core.records import Record
-from orchbridge.core.schedules.memo import Memo, Missed, awaited, first
+from orchbridge.core.schedules.memo import Memo, Missed, Wait, awaited, first, overdue
 from orchbridge.core.settings import StreamSettings
 
 replace = msgspec.structs.replace
 
 META_TRIES = 3
 META_S = 3_600.0
+GAP_POLLS = 2  # a longer gap between two looks was not spent looking
 
 
 class Meta(msgspec.Struct, frozen=True):
@@ -47,6 +48,8 @@ class SchedulesState(msgspec.Struct, frozen=True):
     listing  the reading under way
     doubts   schedule -> readings in a row that did not show it
     empty    readings in a row that showed none at all, though some are remembered
+    short    readings in a row that ended before the server's own count of rows
+    waits    schedule -> how long its run that is due was looked for; begins anew with the claim, as all of these
     metas    sensitive parameters by task and environment; `wanted`: those to be asked for
     old      the newer API is not there; it is looked for again at `newer_at`
     """
@@ -57,6 +60,8 @@ class SchedulesState(msgspec.Struct, frozen=True):
     listing: Listing = Listing()
     doubts: Mapping[int, int] = {}
     empty: int = 0
+    short: int = 0
+    waits: Mapping[int, Wait] = {}
     metas: Mapping[tuple[str, str], Meta] = {}
     wanted: tuple[TaskMetadata, ...] = ()
     old: bool = False
@@ -73,12 +78,14 @@ class Work:
 
     def __init__(self, settings: StreamSettings, state: SchedulesState, now: float) -> None:
         self.settings, self.state, self.now = settings, state, now
+        self.clock = now  # the server's, where it tells
         self.observed = times.text(now)
         self.records: list[Record] = []
         self.left: list[Reply] = []
         self.troubles: list[tuple[str, Trouble]] = []
         self._changed: dict[int, Memo | None] = {}
         self.memos = dict(state.memos)
+        self.waits = dict(state.waits)
 
     @property
     def full(self) -> bool:
@@ -111,7 +118,7 @@ class Work:
             if not known:
                 return  # its parameters cannot be shown or hidden yet
             past = head.seeded or self.settings.start.kind == "earliest"
-            memo, missed = first(item, self.now, grace, past=past)
+            memo, missed = first(item, self.clock, grace, past=past)
             memo = replace(
                 memo, revision=head.forgotten + 1, parts=parts, veiled=unknown, about=records.about(ctx, item)
             )
@@ -126,7 +133,8 @@ class Work:
             news = bool(differing) or off or back
             if news and not known:
                 return
-            memo, missed = awaited(replace(before, gone=None), item, self.now, grace, changed=news)
+            over = self._waited(item.id, before) > grace
+            memo, missed = awaited(replace(before, gone=None), item, self.clock, over=over, changed=news)
             memo = replace(memo, parts=parts, veiled=unknown, about=records.about(ctx, item), enabled=item.enabled)
             if news:
                 memo = replace(memo, revision=before.revision + 1)
@@ -137,6 +145,14 @@ class Work:
         self.put(item.id, memo)
         if missed is not None:
             self._missed(item.id, memo, missed, item.last)
+
+    def _waited(self, id_: int, memo: Memo) -> float:
+        """Return for how many seconds a schedule's run that is due was looked for, this look included."""
+        planned, before = overdue(memo, self.clock), self.waits.pop(id_, None)
+        if planned is None:
+            return 0.0
+        self.waits[id_] = Wait.longer(before, planned, self.now, GAP_POLLS * self.settings.poll_s)
+        return self.waits[id_].seconds
 
     def _say(self, ctx: Any, item: Schedule, what: str, revision: int, more: Mapping[str, Any]) -> None:
         self.records.append(records.revision_record(ctx, item, what, revision, self.observed, more))
@@ -153,12 +169,13 @@ class Work:
     def vanished(self, id_: int, polls: int) -> None:
         """Take in that a schedule is not listed any more, confirmed by so many readings."""
         memo, origin, epoch = self.memos[id_], self.settings.origin, self.state.head.epoch_name
+        self.waits.pop(id_, None)
         if not memo.enabled:
             self.put(id_, replace(memo, gone=self.now))  # told already
             return
         over = memo.planned is None and memo.about.get("interval_s") is None
         if self.state.old:  # which lists a schedule as long as there is a run to come
-            over = (times.seconds(memo.planned) or self.now) <= self.now
+            over = (times.seconds(memo.planned) or self.clock) <= self.clock
         what = "removed" if over or self.state.old else "disabled"
         reason = "over" if over else "deleted" if self.state.old else "vanished"
         revision = memo.revision + 1
@@ -215,7 +232,7 @@ class Work:
         name, documents = self.settings.name, dict[str, bytes | None]()
         for id_, memo in self._changed.items():
             documents[f"{name}/{id_}"] = None if memo is None else memos.encode(memo)
-        state = replace(self.state, memos=self.memos)
+        state = replace(self.state, memos=self.memos, waits=self.waits)
         if state.dirty and (state.listed_at or documents or self.records):
             documents[name] = heads.encode(state.head)
             state = replace(state, dirty=False)

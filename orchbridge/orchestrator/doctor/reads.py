@@ -25,7 +25,7 @@ from orchbridge.core.questions import (
 from orchbridge.orchestrator import fields
 from orchbridge.orchestrator.access import Access, http_client
 from orchbridge.orchestrator.doctor import pace
-from orchbridge.orchestrator.doctor.findings import failed, ok, warning
+from orchbridge.orchestrator.doctor.findings import failed, not_checked, ok, warning
 from orchbridge.orchestrator.failures import Denial
 from orchbridge.orchestrator.lifetimes import rbac_address
 from orchbridge.orchestrator.look import Look, look
@@ -35,15 +35,21 @@ from orchbridge.orchestrator.tokens import Token
 PAGE = 50  # what is asked for at every tick
 NOBODY = ("orchbridge-check.invalid",)  # cannot exist: the whole inventory would be a burden
 OF_A_JOB = ("job events", "job nodes")
+ACTIVITY = "activity-"  # and the service, as its stream is called
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a bridge with these settings reads, and how often (seconds); `service` is one whose activity is read."""
+    """What a bridge with these settings reads, and how often (seconds); `services` are those whose activity is read."""
 
     streams: tuple[str, ...] = ("jobs", "plans", "inventory")
     poll_s: float = 2.0
-    service: str = "rbac"
+    services: tuple[str, ...] = ("rbac",)
+
+    @property
+    def activities(self) -> tuple[str, ...]:
+        """The findings on activity: one for each service, which may each be refused."""
+        return tuple(f"{ACTIVITY}{service}" for service in self.services)
 
 
 class Reader:
@@ -65,7 +71,7 @@ class Reader:
         if "schedules" in reading.streams:
             found.append(readable("scheduled jobs", await self._newest(Schedules(1), Schedules(1, old=True))))
         if "activity" in reading.streams:
-            found.append(await self._activity(reading.service))
+            found += await self._activity(reading)
         return found
 
     async def _newest(self, *questions: Question) -> Look:
@@ -76,15 +82,20 @@ class Reader:
                 return seen
         return await self._small(questions[-1])
 
-    async def _activity(self, service: str) -> Finding:
-        """Read an entry where the console's services are, which is another address."""
+    async def _activity(self, reading: Reading) -> list[Finding]:
+        """Read an entry of each service where the console's services are, which is another address."""
         there = replace(self._access, url=rbac_address(self._access))
+        found: list[Finding] = []
         async with http_client(there) as http:
             reader = Reader(there, self._token, http)
-            seen = await reader._newest(Activity(service, 1), Activity(service, 1, version=1))
-        if seen.status is None:
-            return failed("activity", seen.reason, f"let this machine reach {there.place}, or set rbac_url")
-        return readable("activity", seen, f"of {service} " if not seen.problem else "")
+            for name, service in zip(reading.activities, reading.services, strict=True):
+                seen = await reader._newest(Activity(service, 1), Activity(service, 1, version=1))
+                if seen.status is None:
+                    hint = f"let this machine reach {there.place}, or set rbac_url"
+                    rest = not_checked(reading.activities[len(found) + 1 :], f"{there.place} was not reached")
+                    return [*found, failed(name, seen.reason, hint), *rest]
+                found.append(readable(name, seen))
+        return found
 
     async def _jobs(self, reading: Reading) -> list[Finding]:
         seen = await self.ask(JobsPage(PAGE))
@@ -162,8 +173,8 @@ def readable(name: str, seen: Look, which: str = "") -> Finding:
         case Trouble("absent") if name in {"plan jobs", "plan events", "inventory"}:
             stream = "inventory" if name == "inventory" else "plans"
             return warning(name, seen.reason, f"this server is too old to have them: leave {stream!r} out of `streams`")
-        case Trouble("absent") if name in {"scheduled jobs", "activity"}:
-            stream = "schedules" if name == "scheduled jobs" else name
+        case Trouble("absent") if name == "scheduled jobs" or name.startswith(ACTIVITY):
+            stream = "schedules" if name == "scheduled jobs" else "activity"
             return warning(name, seen.reason, f"this server does not have them: leave {stream!r} out of `streams`")
         case Trouble("server") if name == "inventory":
             hint = "is the PCP broker up? Until then connections are unknown"

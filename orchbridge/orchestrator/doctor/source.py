@@ -19,8 +19,7 @@ from orchbridge.orchestrator.tokens import Token
 SKEW_S_MAX = 30.0
 CHEAP = 3  # requests for the latency alone, beside those that are small anyway
 _SERVICES = ("orchestrator-service", "broker-service")
-_READS = {"jobs": "jobs", "plans": "plan jobs", "inventory": "inventory", "schedules": "scheduled jobs",
-          "activity": "activity"}  # fmt: skip
+_READS = {"jobs": "jobs", "plans": "plan jobs", "inventory": "inventory", "schedules": "scheduled jobs"}
 
 
 async def probe(access: Access, reading: Reading | None = None) -> tuple[Finding, ...]:
@@ -53,7 +52,8 @@ async def probe(access: Access, reading: Reading | None = None) -> tuple[Finding
 
 def _later(reading: Reading) -> tuple[str, ...]:
     reads = [_READS[stream] for stream in reading.streams if stream in _READS]
-    return ("token accepted", *reads, "services", "clock")
+    activities = reading.activities if "activity" in reading.streams else ()
+    return ("token accepted", *reads, *activities, "services", "clock")
 
 
 async def _answers(access: Access, held: Token, http: httpx.AsyncClient, reading: Reading) -> list[Finding]:
