@@ -177,6 +177,21 @@ async def test_there_are_never_two_at_a_time() -> None:
         assert len(found.jobs) == 1
 
 
+async def test_one_that_nobody_here_sent_and_that_hangs_is_counted_when_it_is_seen_again() -> None:
+    """Its command got no answer, so it looks like another worker's; those end within an interval."""
+    slow = "empty:nodes=4,shortest=30,longest=60"
+    async with nest(errand(nodes=nodes_of(slow), interval_s=0.5), scenario=slow, carried=False) as found:
+        scope = Scope(nodes=nodes_of(slow))
+        async with Client(Access("prod", found.lossy.url, token="letmein")) as somebody:
+            job = (await somebody.commands.task("facts", {}, scope, description=flight.MARK)).id
+        found.owning.claimed(STREAM, None)
+        await until("the failure", lambda: found.failures)
+        assert len(found.told("canary.skipped")) == 1
+        (line,) = found.told("canary.failed")
+        assert (line["reason"], line["job"]) == ("busy", job)
+        assert found.jobs == [job]
+
+
 async def test_one_that_flies_is_seen_behind_whatever_was_started_since() -> None:
     slow = "empty:nodes=4,shortest=30,longest=60"
     world = World(slow, start=time.time())
