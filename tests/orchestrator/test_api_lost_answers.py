@@ -288,6 +288,46 @@ async def test_nothing_is_sent_while_nobody_could_look_for_it() -> None:
         assert commands(lossy) == 0
 
 
+async def test_nothing_is_sent_where_the_list_is_a_proxys_page() -> None:
+    sent: list[bytes] = []
+
+    async def page(reader: StreamReader, writer: StreamWriter, _: int) -> None:
+        while True:
+            head = await request_head(reader)
+            if head.startswith(b"POST"):
+                sent.append(head)
+            writer.write(http(b"<html>log in first"))
+
+    async with tcp(page) as url, Client(replace(QUICK, url=url)) as client:
+        with pytest.raises(errors.Malformed):
+            await client.commands.deploy("production", Scope(nodes=["a"]))
+    assert sent == []
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found"])
+async def test_where_the_list_is_refused_the_command_goes_out_unmarked_and_a_lost_answer_is_uncertain(
+    status: str,
+) -> None:
+    sent: list[dict[str, object]] = []
+
+    async def refusing(reader: StreamReader, writer: StreamWriter, _: int) -> None:
+        while True:
+            head = await request_head(reader)
+            if head.startswith(b"GET"):
+                writer.write(http(b"no", status=status))
+                continue
+            sent.append(
+                json.loads(await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split()[0])))
+            )
+            writer.write(http(b'{"kind":"puppetlabs.orchestrator/unknown-error","msg":"x"}', status="500 Oops"))
+
+    async with tcp(refusing) as url, Client(replace(QUICK, url=url)) as client:
+        with pytest.raises(errors.Uncertain):
+            await client.commands.deploy("production", Scope(nodes=["a"]))
+    (body,) = sent
+    assert "userdata" not in body
+
+
 async def test_a_server_nobody_listens_at_was_sent_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]
