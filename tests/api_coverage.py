@@ -5,18 +5,19 @@ python -m tests.api_coverage
 
 from __future__ import annotations
 
-import ast
-import importlib
 import inspect
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
+from orchbridge.cli.pe.asks import ASKS
 from orchbridge.core.questions import Question
+from orchbridge.orchestrator import lifetimes
 from orchbridge.orchestrator.endpoints import ENDPOINTS, Endpoint
 from orchbridge.orchestrator.requests import to_request
 from orchbridge.sim.app import API, create_app
@@ -33,7 +34,17 @@ COMPOSED_OF = {
     "schedules.disable": ("schedules.update",),
 }
 # What asks through the client beside the streams: what people call it, and where it is.
-BESIDE = {"canary": "cli/canary", "token renewal": "cli/renewing.py", "check": "cli/check"}
+BESIDE = {
+    "canary": ("cli/canary",),
+    "token renewal": ("cli/renewing.py",),
+    "hourly look": ("cli/lifetimes.py",),
+    "check": ("cli/check", "orchestrator/doctor"),
+}
+FORMS: Mapping[str, tuple[Any, ...]] = {"old": (False, True), "version": (2, 1)}  # of questions with several endpoints
+_BY_HAND = {
+    'build_request("GET", ROOT)': "/",
+    '"/status/v1/services"': "/status/v1/services",
+}  # check's, before any other
 KNOWN = {endpoint.call for endpoint in ENDPOINTS} | COMPOSED_OF.keys()
 _CALL = re.compile(r"\b(?:client|api)\.([a-z_]+\.[a-z_0-9]+|root)\b")
 
@@ -42,7 +53,8 @@ HEAD = """\
 
 Made by `make docs` from the code; do not edit. *Since* is the first release of PE that has an endpoint, *until* the
 last one. Paths are below `/orchestrator/v1` unless they begin with a service's name. *Client* is the method of
-`orchbridge.orchestrator.Client`. *Used by* is what the bridge itself asks for: streams, and what goes along with them.
+`orchbridge.orchestrator.Client`. *Used by* is what the bridge itself asks for: streams, what goes along with them, and
+`orchbridge check`. What starts something also reads the list that will show it.
 *Simulator* is its route. *Tests* are files of tests that call the method, three at most;
 `test_api_endpoints.py` calls all.
 
@@ -77,10 +89,9 @@ def _line(endpoint: Endpoint) -> str:
 def users(endpoint: Endpoint) -> list[str]:
     """Return the streams that ask an endpoint, and what else does."""
     found = [kind for kind, asked in streams().items() if any(same(*each, endpoint) for each in asked)]
-    for name, place in BESIDE.items():
-        folder = HOUSE / place
-        files = [folder] if folder.is_file() else sorted(folder.glob("*.py"))
-        if any(endpoint.call in calls(file.read_text()) for file in files):
+    for name in BESIDE:
+        methods, asked = beside(name)
+        if endpoint.call in methods or any(same(*each, endpoint) for each in asked):
             found.append(name)
     return found
 
@@ -88,26 +99,44 @@ def users(endpoint: Endpoint) -> list[str]:
 @cache
 def streams() -> Mapping[str, frozenset[tuple[str, str]]]:
     """Return (method, path) of what each kind of stream may ask: the questions that its folder of the core names."""
-    questions = {question.__name__: question for question in get_args(Question)}
-    found = {}
-    for place in sorted((HOUSE / "core").glob("*/stream.py")):
-        words = set(re.findall(r"\w+", "\n".join(file.read_text() for file in place.parent.glob("*.py"))))
-        requests = [to_request(_sample(questions[name])) for name in sorted(words & questions.keys())]
-        found[place.parent.name] = frozenset((request.method, request.endpoint) for request in requests)
-    return found
+    return {
+        place.parent.name: asked_in("\n".join(file.read_text() for file in place.parent.glob("*.py")))
+        for place in sorted((HOUSE / "core").glob("*/stream.py"))
+    }
 
 
-def _sample(question: Any) -> Any:
-    """Return a question of this kind about anything."""
-    values = {"int": 1, "str": "some::thing"}
+@cache
+def beside(name: str) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
+    """Return the client's methods, and (method, path), of what something beside the streams asks."""
+    places = [HOUSE / place for place in BESIDE[name]]
+    files = [file for place in places for file in ([place] if place.is_file() else sorted(place.glob("*.py")))]
+    text = "\n".join(file.read_text() for file in files)
+    looked = {("GET", path) for word, path in _BY_HAND.items() if word in text}
+    lives = {("POST", lifetimes.PATH)} if re.search(r"\btoken_life\(", text) else set()
+    bare = re.sub(r"look\(.*", "", text)  # names a question only for how its answer is judged
+    return frozenset(calls(text)), asked_in(bare, called=True) | looked | lives
+
+
+def asked_in(text: str, *, called: bool = False) -> frozenset[tuple[str, str]]:
+    """Return (method, path) of the questions that some code names, or makes (`called`), in each of their forms."""
+    named = set(re.findall(r"\b([A-Z]\w+)" + (r"\(" if called else r"\b"), text))
+    questions = [question for question in get_args(Question) if question.__name__ in named]
+    requests = [to_request(sample) for question in questions for sample in samples(question)]
+    return frozenset((request.method, request.endpoint) for request in requests)
+
+
+def samples(question: Any) -> list[Any]:
+    """Return questions of this kind about anything, one in each form that goes to an endpoint of its own."""
     given = inspect.signature(question).parameters.values()
-    return question(
-        **{
-            each.name: values.get(str(getattr(each.annotation, "__name__", each.annotation)), ())
-            for each in given
-            if each.default is each.empty
-        }
-    )
+    values = {"int": 1, "str": "some::thing"}
+    plain = {
+        each.name: values.get(str(getattr(each.annotation, "__name__", each.annotation)), ())
+        for each in given
+        if each.default is each.empty
+    }
+    forms = [(each.name, FORMS[each.name]) for each in given if each.name in FORMS]
+    several = product(*(several for _, several in forms))
+    return [question(**plain, **dict(zip([name for name, _ in forms], each, strict=True))) for each in several]
 
 
 def same(method: str, path: str, endpoint: Endpoint) -> bool:
@@ -156,16 +185,10 @@ def exercised(call: str) -> list[str]:
 
 @cache
 def commands() -> Mapping[str, frozenset[str]]:
-    """Return which commands of `orchbridge pe` call a method, in whatever function they end up."""
-    try:
-        group = importlib.import_module("orchbridge.cli.pe").pe
-    except ModuleNotFoundError:
-        return {}
-    graph = _Graph(HOUSE / "cli" / "pe")
+    """Return which commands of `orchbridge pe` ask a method of the client."""
     found: defaultdict[str, set[str]] = defaultdict(set)
-    for name, command in group.commands.items():
-        callback = inspect.unwrap(command.callback)
-        for call in graph.reached(callback.__module__, callback.__name__):
+    for name, asked in ASKS.items():
+        for call in asked:
             found[call].add(name)
     return {call: frozenset(names) for call, names in found.items()}
 
@@ -174,71 +197,6 @@ def calls(text: str) -> set[str]:
     """Return the client's methods that some code names; those that are made of others mean these."""
     named = set(_CALL.findall(text)) & KNOWN
     return {part for call in named for part in COMPOSED_OF.get(call, (call,))}
-
-
-class _Graph:
-    """Who uses whom among the functions and classes of one package."""
-
-    def __init__(self, folder: Path) -> None:
-        self._bodies: dict[tuple[str, str], ast.stmt] = {}
-        self._names: dict[str, dict[str, tuple[str, str]]] = {}
-        for file in sorted(folder.glob("*.py")):
-            module = ".".join(file.relative_to(TOP).with_suffix("").parts).removesuffix(".__init__")
-            tree = ast.parse(file.read_text())
-            self._names[module] = dict(_imports(tree.body))
-            for node in tree.body:
-                for name in _defined(node):
-                    self._bodies[module, name] = node
-                    self._names[module][name] = (module, name)
-
-    def reached(self, module: str, name: str) -> set[str]:
-        """Return the client's methods that are called from there."""
-        found: set[str] = set()
-        seen: set[tuple[str, str]] = set()
-        left = [(module, name)]
-        while left:
-            place = left.pop()
-            body = self._bodies.get(place)
-            if body is None or place in seen:
-                continue
-            seen.add(place)
-            found |= calls(ast.unparse(body))
-            left += self._used(place[0], body)
-        return found
-
-    def _used(self, module: str, body: ast.AST) -> Iterator[tuple[str, str]]:
-        names = {**self._names[module], **dict(_imports(ast.walk(body)))}  # several may import the same name
-        for own in _locals(body):
-            names.pop(own, None)
-        for node in ast.walk(body):
-            if isinstance(node, ast.Name) and node.id in names:
-                yield names[node.id]
-            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names:
-                above, name = names[node.value.id]
-                yield f"{above}.{name}", node.attr  # a module that was imported whole
-
-
-def _imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, tuple[str, str]]]:
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield from ((alias.asname or alias.name, (node.module, alias.name)) for alias in node.names)
-
-
-def _locals(body: ast.AST) -> Iterator[str]:
-    """Yield the names that are something else in there: parameters, and what is assigned."""
-    for node in ast.walk(body):
-        if isinstance(node, ast.arg):
-            yield node.arg
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
-
-
-def _defined(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.Assign):
-        return [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return [node.target.id] if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) else []
 
 
 if __name__ == "__main__":

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
-from pathlib import Path
-
 import pytest
 
+from orchbridge.cli.pe.asks import ASKS
 from orchbridge.orchestrator.endpoints import COMPOSED, ENDPOINTS, Endpoint
 from tests import api_coverage as coverage
 
@@ -54,47 +52,20 @@ def test_what_goes_along_with_streams_is_seen() -> None:
     assert "token renewal" in by_call["tokens.renew"]
     assert "check" in by_call["tasks.get"]
     assert by_call["tokens.login"] == [], "nothing ever logs in"
+    assert by_call["tokens.inspect"] == ["token renewal", "hourly look", "check"]
+    for call in ("root", "status.services", "jobs.list", "jobs.events", "plan_jobs.events", "schedules.list_old"):
+        assert "check" in by_call[call], call
+    assert "check" not in by_call["commands.task"]
 
 
-def test_calls_are_found_through_functions_modules_and_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coverage, "TOP", tmp_path)
-    package = tmp_path / "some" / "pe"
-    package.mkdir(parents=True)
-    (package / "shown.py").write_text(
-        textwrap.dedent("""
-            def one():
-                from some.pe.deep import act
-                return act
-            def two():
-                from some.pe.other import act
-                return act
-            def three():
-                from some.pe import deep
-                return deep.Thing
-        """)
-    )
-    (package / "deep.py").write_text(
-        textwrap.dedent("""
-            async def act(client):
-                await client.jobs.get(1)
-            class Thing:
-                async def go(self, client):
-                    async for each in client.jobs.follow(1):
-                        yield each
-        """)
-    )
-    (package / "other.py").write_text("async def act(client):\n    await client.root()\n")
-    graph = coverage._Graph(package)
-    assert graph.reached("some.pe.shown", "one") == {"jobs.get"}
-    assert graph.reached("some.pe.shown", "two") == {"root"}
-    assert graph.reached("some.pe.shown", "three") == {"jobs.events", "jobs.get"}
+def test_each_form_of_a_question_is_seen() -> None:
+    streams = coverage.streams()
+    assert {("GET", "/scheduled_jobs"), ("GET", "/scheduled_jobs/environment_jobs")} <= streams["schedules"]
+    assert {("GET", "/activity-api/v1/events"), ("GET", "/activity-api/v2/events")} <= streams["activity"]
 
 
-def test_without_the_commands_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise ModuleNotFoundError(name)
-
-    monkeypatch.setattr(coverage.importlib, "import_module", missing)
-    coverage.commands.cache_clear()
-    assert coverage.commands() == {}
-    coverage.commands.cache_clear()
+def test_the_commands_are_those_of_the_one_table() -> None:
+    found = coverage.commands()
+    assert {(name, call) for call, names in found.items() for name in names} == {
+        (name, call) for name, asked in ASKS.items() for call in asked
+    }

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from orchbridge.cli.exits import DONE, UNAVAILABLE, code_of, say
 from orchbridge.core.errors import ConfigError
-from orchbridge.sim.knobs import RULES, Knobs
+from orchbridge.sim.knobs import RULES, VERSIONS, Knobs
 from orchbridge.sim.scenarios import SCENARIOS
 from orchbridge.sim.serve import SimulatorOptions, serve
 
@@ -34,9 +34,13 @@ def run_simulator(given: dict[str, Any]) -> int:
 
 
 def _options(given: dict[str, Any]) -> SimulatorOptions:
-    knobs = list(given["knobs"])
-    if given["version"] is not None:
-        knobs.append(f"shape_version={given['version']}")
+    knobs, version = list(given["knobs"]), given["version"]
+    if version is not None:
+        if version not in VERSIONS:
+            raise ConfigError(
+                f"--version takes {', '.join(VERSIONS)}, not {version!r}", hint="of others, take the one before"
+            )
+        knobs.append(f"shape_version={version}")
     token: str | None = given["token"]
     file: Path | None = given["token_file"]
     if file is not None:

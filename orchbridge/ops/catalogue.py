@@ -262,6 +262,13 @@ OURS = (
     Metric(
         "orchbridge_canary_last_success_timestamp_seconds", "gauge", _S, "When a canary last arrived whole", "seconds"
     ),
+    Metric(
+        "orchbridge_canary_since_timestamp_seconds",
+        "gauge",
+        _S,
+        "Since when this worker is the one that sends the canary",
+        "seconds",
+    ),
     Metric("orchbridge_canary_interval_seconds", "gauge", _S, "How often a canary is sent", "seconds"),
     Metric(
         "orchbridge_watchdog_total",

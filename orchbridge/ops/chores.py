@@ -5,7 +5,11 @@ from __future__ import annotations
 from orchbridge.ops.catalogue import CANARY_REASONS, RENEWALS
 from orchbridge.ops.metrics import Metrics
 
-_OF_OWNER = ("orchbridge_canary_interval_seconds", "orchbridge_canary_last_success_timestamp_seconds")
+_OF_OWNER = (
+    "orchbridge_canary_interval_seconds",
+    "orchbridge_canary_since_timestamp_seconds",
+    "orchbridge_canary_last_success_timestamp_seconds",
+)
 
 
 class Canary:
@@ -17,8 +21,9 @@ class Canary:
         for reason in CANARY_REASONS:
             metrics.add("orchbridge_canary_failures_total", source, reason, by=0)
 
-    def taken(self) -> None:
-        """This worker sends them now."""
+    def taken(self, now: float) -> None:
+        """This worker sends them from `now` on, in Unix seconds."""
+        self._metrics.set("orchbridge_canary_since_timestamp_seconds", self._source, to=now)
         self._metrics.set("orchbridge_canary_interval_seconds", self._source, to=self._interval_s)
 
     def lost(self) -> None:

@@ -25,7 +25,7 @@ ApiError
 │   │   └── BrokerDown       inventory while the PCP broker is away: unknown, never "all disconnected"
 │   ├── Unreachable          no connection, or it broke; `sent` tells whether the request may have arrived
 │   │   └── TooSlow          no answer in time
-│   └── NotStarted           a command got no answer, and certainly nothing was started: it may be sent again
+│   └── NotStarted           PE itself failed at a command, and certainly nothing was started: it may be sent again
 ├── Malformed                an answer that is none: HTML, torn, too large, a redirect
 └── Uncertain                a command got no answer and may have been carried out; `candidates` are what it may be
 
@@ -178,7 +178,7 @@ class TooSlow(Unreachable):
 
 
 class NotStarted(Unavailable):
-    """A command got no answer, and certainly nothing was started: it may be sent again."""
+    """PE itself failed at a command, and certainly nothing was started: it may be sent again."""
 
 
 class Malformed(ApiError):

@@ -6,11 +6,14 @@ import asyncio
 import json
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from orchbridge.cli.canary import Errand, flight, keeper
 from orchbridge.cli.canary.flight import Flown
@@ -31,6 +34,8 @@ from orchbridge.sim.serve import served
 from orchbridge.sim.world import World
 from tests.cli.birds import QUICK, STREAM, nest, until
 from tests.orchestrator.lossy import losing
+from tests.orchestrator.servers import answering
+from tests.orchestrator.servers import served as door_of
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +92,8 @@ async def test_every_reason_is_there_before_anything_happens() -> None:
         ("refused", {"environment": "nowhere"}, ""),
         ("denied", {"task": "lockdown::wipe", "params": {"device": "hunter2"}}, ""),
         ("uncertain", {"timeout_s": 20.0}, "stalls before"),
-        ("unreachable", {}, "never arrives"),
+        ("uncertain", {}, "never arrives"),
+        ("unreachable", {}, "refused 500 before"),
         ("timeout", {"timeout_s": 1.0}, ""),
         ("failed", {"nodes": ("gone.example.com",)}, ""),
     ],
@@ -169,6 +175,68 @@ async def test_there_are_never_two_at_a_time() -> None:
         await until("the second", lambda: len(found.told("canary.failed")) > 2)
         assert [line["reason"] for line in found.told("canary.failed")][:3] == ["timeout", "busy", "busy"]
         assert len(found.jobs) == 1
+
+
+async def test_one_that_nobody_here_sent_and_that_hangs_is_counted_when_it_is_seen_again() -> None:
+    """Its command got no answer, so it looks like another worker's; those end within an interval."""
+    slow = "empty:nodes=4,shortest=30,longest=60"
+    async with nest(errand(nodes=nodes_of(slow), interval_s=0.5), scenario=slow, carried=False) as found:
+        scope = Scope(nodes=nodes_of(slow))
+        async with Client(Access("prod", found.lossy.url, token="letmein")) as somebody:
+            job = (await somebody.commands.task("facts", {}, scope, description=flight.MARK)).id
+        found.owning.claimed(STREAM, None)
+        await until("the failure", lambda: found.failures)
+        assert len(found.told("canary.skipped")) == 1
+        (line,) = found.told("canary.failed")
+        assert (line["reason"], line["job"]) == ("busy", job)
+        assert found.jobs == [job]
+
+
+async def test_one_that_flies_is_seen_behind_whatever_was_started_since() -> None:
+    slow = "empty:nodes=4,shortest=30,longest=60"
+    world = World(slow, start=time.time())
+    asked = errand(nodes=nodes_of(slow))
+    async with served(world, token="t") as url, Client(Access("prod", url, token="t", requests_per_s=1_000)) as client:
+
+        async def sent(description: str) -> int:
+            scope = Scope(nodes=asked.nodes)
+            return (await client.commands.task("facts", {}, scope, description=description)).id
+
+        ours = await sent(flight.MARK)
+        for _ in range(101):
+            await sent("somebody's")
+        assert await flight._flying(client, asked, None) == ours, "a worker that has just started"
+        assert await flight._flying(client, asked, ours) == ours
+        assert await flight._flying(client, replace(asked, task="other"), None) is None
+        assert await flight._flying(client, asked, 9_999) == ours, "a number that is not known says nothing"
+        world.advance(time.time() + 90)
+        await client.commands.stop(ours)
+        assert (await client.jobs.get(ours)).over
+        assert await flight._flying(client, asked, ours) is None
+        assert await flight._flying(client, asked, None) is None
+        theirs = await sent(flight.MARK)
+        assert await flight._flying(client, asked, ours) == theirs, "another worker's, after ours"
+
+
+async def test_without_one_that_is_known_the_list_is_read_back_for_one_interval() -> None:
+    """A server that has thousands of jobs is not read through."""
+    pages: list[int] = []
+
+    def jobs(request: Request) -> Response:
+        offset = int(request.query_params["offset"])
+        pages.append(offset)
+        items = [
+            {"name": str(9_000 - n), "state": "finished", "created_timestamp": stamp(n * 10), "options": {}}
+            for n in range(offset, offset + 100)
+        ]
+        return answering({"items": items, "pagination": {"total": 9_000}})
+
+    def stamp(ago_s: int) -> str:
+        return (datetime(2031, 5, 1, tzinfo=UTC) - timedelta(seconds=ago_s)).isoformat()
+
+    async with door_of(jobs) as door, Client(Access("prod", door.url, token="t")) as client:
+        assert await flight._flying(client, errand(interval_s=1_500.0), None) is None
+    assert pages == [0, 100]
 
 
 async def test_it_is_abandoned_without_a_failure_where_its_stream_moves() -> None:

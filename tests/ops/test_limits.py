@@ -35,7 +35,7 @@ def large() -> Iterator[Large]:
     site.fill()
     Renewals(site.metrics, "prod").tried("renewed")
     canary = Canary(site.metrics, "prod", 900.0)
-    canary.taken()
+    canary.taken(START)
     canary.landed(3.5, START)
     yield site
     del site

@@ -158,7 +158,7 @@ def test_every_metric_of_the_catalogue_is_reached() -> None:
     AlarmBook(stage.metrics)
     Renewals(stage.metrics, "prod").tried("renewed")
     canary = Canary(stage.metrics, "prod", 900.0)
-    canary.taken()
+    canary.taken(START)
     canary.landed(3.5, START)
     stage.watch.claimed(StreamId("prod", "jobs-backfill"), StreamView(progress=Progress(1, 2)))
     text = stage.metrics.text("")[0].decode()

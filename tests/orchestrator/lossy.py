@@ -20,7 +20,7 @@ class Lossy:
     stalls          the server carries it out, and nobody answers
     torn            half of the answer, then the connection goes
     garbled         a whole answer that is not what was promised
-    502, 504        a proxy's page instead of the answer
+    502, 503, 504   a proxy's page instead of the answer
     refused 500     the orchestrator's own error, though it was carried out
 
     With " before" behind it the same happens, but the server never hears of it.
@@ -75,7 +75,7 @@ async def _carried(request: bytes, writer: asyncio.StreamWriter, server: str, ho
             await writer.drain()
         case "garbled":
             writer.write(http(b'{"fine":true}', status="202 Accepted"))
-        case "502" | "504":
+        case "502" | "503" | "504":
             writer.write(http(b"<html>gateway", status=f"{word} Gateway"))
         case "refused 500":
             body = b'{"kind":"puppetlabs.orchestrator/unknown-error","msg":"java.lang.NullPointerException"}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -108,6 +109,38 @@ async def test_a_login_that_was_refused_is_not_tried_again_so_that_no_account_is
             await client.tokens.login("ops", GOOD)  # the third: a person should look first
         assert len(there.heard) == 2
         assert (await client.tokens.login("ada", GOOD)).token == MADE
+
+
+async def test_logins_at_the_same_time_are_counted_one_by_one() -> None:
+    """Sixteen under way at once, and the account would be revoked before the first was counted."""
+    async with AsyncExitStack() as stack:
+        client, _, there = await opened(stack, rbac)
+        outcomes = await asyncio.gather(
+            *(client.tokens.login("ops", f"{BAD} {number % 4}") for number in range(16)), return_exceptions=True
+        )
+        assert all(isinstance(outcome, errors.LoginRefused) for outcome in outcomes)
+        assert len(there.heard) == 2
+        assert there.most == 1
+
+
+async def test_a_login_without_an_answer_may_have_been_refused() -> None:
+    statuses = iter([502, 200, 502, 502, 200])
+
+    def unsure(_: Request) -> Response:
+        status = next(statuses)
+        return answering({"token": MADE}) if status == 200 else Response("<html>gateway", status)
+
+    async with AsyncExitStack() as stack:
+        client, _, there = await opened(stack, unsure)
+        with pytest.raises(errors.Uncertain):
+            await client.tokens.login("ops", GOOD)
+        assert (await client.tokens.login("ops", GOOD)).token == MADE  # once more is no danger, and settles it
+        for _ in range(2):
+            with pytest.raises(errors.Uncertain):
+                await client.tokens.login("ops", GOOD)
+        with pytest.raises(errors.LoginRefused, match="got no answer before"):
+            await client.tokens.login("ops", GOOD)
+        assert len(there.heard) == 4
 
 
 async def test_the_simulators_token_and_its_ends() -> None:

@@ -84,7 +84,7 @@ async def test_whoever_sends_again_only_what_was_not_started_has_each_job_once(s
     luck = random.Random(seed)
     async with cut_off("", shape_version=version) as (client, world, lossy):
         before, returned, doubtful = set(world.jobs), [], set()
-        wanted = [luck.choice(["", "never arrives", *DONE]) for _ in range(10)]
+        wanted = [luck.choice(["", "refused 500 before", *DONE]) for _ in range(10)]
         for how in wanted:
             lossy.how = how
             try:
@@ -127,11 +127,14 @@ def _unreachable(kind: type[errors.Unreachable], *, sent: bool) -> errors.Unreac
     [
         (_unreachable(errors.Unreachable, sent=False), "none"),
         (_unreachable(errors.TooSlow, sent=False), "none"),
-        (_unreachable(errors.Unreachable, sent=True), "settled"),
+        (_unreachable(errors.Unreachable, sent=True), "pending"),
         (_unreachable(errors.TooSlow, sent=True), "pending"),
         (errors.TooSlow("408", status=408), "pending"),
         (errors.ServerFault("504", status=504), "pending"),
-        (errors.ServerFault("502", status=502), "settled"),
+        (errors.ServerFault("502", status=502), "pending"),
+        (errors.ServerFault("503", status=503), "pending"),
+        (errors.ServerFault("503", status=503, kind="unavailable"), "pending"),
+        (errors.ServerFault("500", status=500), "pending"),
         (errors.ServerFault("500", status=500, kind="puppetlabs.orchestrator/unknown-error"), "settled"),
         (errors.ServerFault("401", status=401, kind="puppetlabs.rbac/server-error"), "none"),
         (errors.ServerFault("400", status=400, kind="puppetlabs.orchestrator/puppetdb-error"), "none"),
@@ -158,8 +161,8 @@ async def test_a_yes_or_a_gateways_patience_is_never_called_not_started(how: str
         assert commands(lossy) == 1
 
 
-async def test_what_never_arrived_may_be_sent_again_and_then_there_is_one_job() -> None:
-    async with cut_off("never arrives", {"times": 1}) as (client, world, lossy):
+async def test_what_the_server_itself_failed_at_may_be_sent_again_and_then_there_is_one_job() -> None:
+    async with cut_off("refused 500 before", {"times": 1}) as (client, world, lossy):
         before = set(world.jobs)
         with pytest.raises(errors.NotStarted) as refused:
             await client.commands.task("facts", {}, nodes(world))
@@ -171,9 +174,10 @@ async def test_what_never_arrived_may_be_sent_again_and_then_there_is_one_job() 
         assert commands(lossy) == 2
 
 
-async def test_a_request_that_may_still_be_under_way_is_never_called_not_started() -> None:
-    """After a timeout the server may carry it out later, however often we look."""
-    async with cut_off("stalls before") as (client, world, lossy):
+@pytest.mark.parametrize("how", ["stalls before", "reset before", "never arrives", "502 before", "503 before"])
+async def test_a_request_that_may_still_be_under_way_is_never_called_not_started(how: str) -> None:
+    """After a timeout, or where something on the way cut it, it may be carried out later, however often we look."""
+    async with cut_off(how) as (client, world, lossy):
         with pytest.raises(errors.Uncertain) as refused:
             await client.commands.task("facts", {}, nodes(world))
         assert refused.value.nonce
@@ -183,7 +187,7 @@ async def test_a_request_that_may_still_be_under_way_is_never_called_not_started
 
 
 async def test_lists_that_cannot_be_read_prove_nothing() -> None:
-    async with cut_off("never arrives") as (client, world, lossy):
+    async with cut_off("refused 500 before") as (client, world, lossy):
         look, first = starting.look, []
 
         async def unread(*arguments: object) -> object:
@@ -237,7 +241,7 @@ async def test_on_an_older_server_ours_may_show_after_one_that_fits() -> None:
 
 
 async def test_on_an_older_server_a_strangers_job_is_no_candidate() -> None:
-    async with cut_off("never arrives", {"times": 1}, shape_version="2019.8") as (client, world, _):
+    async with cut_off("refused 500 before", {"times": 1}, shape_version="2019.8") as (client, world, _):
         async with served(world, token=TOKEN) as direct, Client(replace(QUICK, url=direct)) as stranger:
             look = starting.look
 
@@ -282,6 +286,46 @@ async def test_nothing_is_sent_while_nobody_could_look_for_it() -> None:
             await client.commands.task("facts", {}, nodes(world))
         assert set(world.jobs) == before
         assert commands(lossy) == 0
+
+
+async def test_nothing_is_sent_where_the_list_is_a_proxys_page() -> None:
+    sent: list[bytes] = []
+
+    async def page(reader: StreamReader, writer: StreamWriter, _: int) -> None:
+        while True:
+            head = await request_head(reader)
+            if head.startswith(b"POST"):
+                sent.append(head)
+            writer.write(http(b"<html>log in first"))
+
+    async with tcp(page) as url, Client(replace(QUICK, url=url)) as client:
+        with pytest.raises(errors.Malformed):
+            await client.commands.deploy("production", Scope(nodes=["a"]))
+    assert sent == []
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found"])
+async def test_where_the_list_is_refused_the_command_goes_out_unmarked_and_a_lost_answer_is_uncertain(
+    status: str,
+) -> None:
+    sent: list[dict[str, object]] = []
+
+    async def refusing(reader: StreamReader, writer: StreamWriter, _: int) -> None:
+        while True:
+            head = await request_head(reader)
+            if head.startswith(b"GET"):
+                writer.write(http(b"no", status=status))
+                continue
+            sent.append(
+                json.loads(await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split()[0])))
+            )
+            writer.write(http(b'{"kind":"puppetlabs.orchestrator/unknown-error","msg":"x"}', status="500 Oops"))
+
+    async with tcp(refusing) as url, Client(replace(QUICK, url=url)) as client:
+        with pytest.raises(errors.Uncertain):
+            await client.commands.deploy("production", Scope(nodes=["a"]))
+    (body,) = sent
+    assert "userdata" not in body
 
 
 async def test_a_server_nobody_listens_at_was_sent_nothing() -> None:

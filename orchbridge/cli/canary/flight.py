@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from orchbridge.cli.canary.errand import Errand
 from orchbridge.cli.canary.perch import Landed, Perch
 from orchbridge.core.errors import OrchbridgeError
 from orchbridge.orchestrator import Client, errors
-from orchbridge.orchestrator.models import Scope
+from orchbridge.orchestrator.models import Job, Scope
 
 MARK = "orchbridge canary"  # the description of its jobs: for people, and to know one that still flies
-LOOKED_AT = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ async def fly(client: Client, errand: Errand, perch: Perch, last: int | None = N
     job: int | None = None
     try:
         async with asyncio.timeout(errand.timeout_s):
-            flying = await _flying(client, errand)
+            flying = await _flying(client, errand, last)
             if flying is not None:
                 return _busy(flying, last)
             began = time.monotonic()
@@ -58,16 +60,37 @@ async def fly(client: Client, errand: Errand, perch: Perch, last: int | None = N
         return Flown(_reason(error), job=job, error=str(error), hint=error.hint)
 
 
-async def _flying(client: Client, errand: Errand) -> int | None:
-    """Return the newest canary that has not ended: there are never two at a time, not even of two workers."""
-    seen = 0
-    async for job in client.jobs.list(limit=LOOKED_AT):
-        if job.task == errand.task and job.description == MARK and not job.over:
-            return job.id
-        seen += 1
-        if seen >= LOOKED_AT:
-            break
+async def _flying(client: Client, errand: Errand, last: int | None) -> int | None:
+    """Return the canary that has not ended: there are never two at a time, not even of two workers.
+
+    That is the one we know of, or the newest that another worker sent after it. Where we know of none,
+    the list is read back for one interval, by the server's clock.
+    """
+    if last is not None:
+        try:
+            if not (await client.jobs.get(last)).over:
+                return last
+        except errors.UnknownJob:
+            last = None  # pruned, or the server was put back to before it: its number tells nothing
+    since: datetime | None = None
+    async with aclosing(_generator(client.jobs.list())) as jobs:
+        async for job in jobs:
+            if last is not None and job.id <= last:
+                break
+            if job.task == errand.task and job.description == MARK:
+                return None if job.over else job.id  # none is sent while one flies, so older ones have ended
+            at = job.created or job.changed
+            if at is not None and last is None:
+                since = since or at - timedelta(seconds=errand.interval_s)
+                if at < since:
+                    break
     return None
+
+
+def _generator(jobs: AsyncIterator[Job]) -> AsyncGenerator[Job, None]:
+    """Return it as what it is, so that it can be closed."""
+    assert isinstance(jobs, AsyncGenerator)
+    return jobs
 
 
 def _busy(flying: int, last: int | None) -> Flown:

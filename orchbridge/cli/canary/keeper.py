@@ -43,7 +43,7 @@ class Canaries:
         """A stream is ours."""
         if stream.kind == "jobs" and stream.source in self._perches:
             self._perches[stream.source].taken(stream)
-            self._counts[stream.source].taken()
+            self._counts[stream.source].taken(time.time())
 
     def lost(self, stream: StreamId) -> None:
         """A stream is another's; what is told of its canary is the other's to tell."""
@@ -121,11 +121,11 @@ class Canaries:
 
     def _told(self, errand: Errand, flown: Flown) -> None:
         source, job = errand.source, flown.job
+        if job is not None:
+            self._last[source] = job  # another's too: seen a second time, an interval later, it hangs
         if flown.elsewhere:
             self._log.info("canary.skipped", source=source, job=job, explanation="one that was sent before still flies")
             return
-        if job is not None:
-            self._last[source] = job
         if flown.reason:
             self._counts[source].failed(flown.reason)
             said = {"reason": flown.reason, "job": job, "error": flown.error, "hint": flown.hint}

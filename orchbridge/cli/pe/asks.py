@@ -1,4 +1,7 @@
-"""Which endpoints each command asks, by the method of the client: `jobs.list` is `client.jobs.list`."""
+"""Which endpoints each command asks, by the method of the client: `jobs.list` is `client.jobs.list`.
+
+What starts something also reads the list that will show it, so that it can be found where its answer is lost.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,18 @@ ASKS: Mapping[str, tuple[str, ...]] = {
     "job": ("jobs.get", "jobs.nodes", "jobs.events", "tasks.get"),
     "plan-jobs": ("plan_jobs.list",),
     "plan-job": ("plan_jobs.get", "plan_jobs.events", "plan_jobs.event"),
-    "run-task": ("tasks.get", "inventory.of", "commands.task", "schedules.create", "jobs.get", "jobs.events"),
-    "run-plan": ("plans.get", "commands.plan_run", "schedules.create", "plan_jobs.get", "plan_jobs.events"),
-    "deploy": ("inventory.of", "commands.deploy", "schedules.create", "jobs.get", "jobs.events"),
+    "run-task": (
+        *("tasks.get", "inventory.of", "jobs.list", "commands.task", "schedules.list", "schedules.create"),
+        *("jobs.get", "jobs.events"),
+    ),
+    "run-plan": (
+        *("plans.get", "plan_jobs.list", "commands.plan_run", "schedules.list", "schedules.create"),
+        *("plan_jobs.get", "plan_jobs.events", "plan_jobs.event"),
+    ),
+    "deploy": (
+        *("inventory.of", "jobs.list", "commands.deploy", "schedules.list", "schedules.create"),
+        *("jobs.get", "jobs.events"),
+    ),
     "stop": ("jobs.get", "commands.stop"),
     "stop-plan": ("plan_jobs.get", "commands.stop_plan"),
     "unschedule": ("schedules.get", "schedules.update", "schedules.delete_old"),

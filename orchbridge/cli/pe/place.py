@@ -12,7 +12,7 @@ import msgspec
 
 from orchbridge.cli.pe.options import Options
 from orchbridge.core.errors import ConfigError
-from orchbridge.orchestrator.access import Access
+from orchbridge.orchestrator.access import Access, base_url
 
 CONF = "client-tools/orchestrator.conf"
 GLOBAL_CONF = Path("/etc/puppetlabs") / CONF
@@ -27,8 +27,8 @@ class Place:
     origin: str
 
     def line(self) -> str:
-        """Return what the person is told about it."""
-        return f"{self.access.url} ({self.origin})"
+        """Return what the person is told about it; raise ConfigError where the url may hold a secret or is none."""
+        return f"{base_url(self.access)} ({self.origin})"
 
 
 def find(options: Options, environ: Mapping[str, str]) -> Place:

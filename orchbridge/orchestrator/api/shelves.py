@@ -91,9 +91,9 @@ async def footing(caller: Caller, shelf: Shelf) -> Footing | None:
     else:
         seen = await _down_to(caller, shelf, 0)
     if isinstance(seen, errors.ApiError):
-        if isinstance(seen, errors.Unavailable | errors.TokenRefused):
+        if isinstance(seen, errors.Unavailable | errors.TokenRefused | errors.Malformed):
             raise seen  # nothing was sent yet, and nothing should be
-        return None
+        return None  # this version has no such list, or this user may not read it
     items = seen[0]
     ids = [number for item in items if (number := fields.own_id(item)) is not None]
     carries = any("userdata" in item for item in items) if items else None

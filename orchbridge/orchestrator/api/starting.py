@@ -3,8 +3,8 @@
 There is no idempotency key (orchestrator API, section 5). So before such a command is sent, the list
 that will show what it starts is looked at; the command carries a nonce in its userdata where the
 version keeps that; and without an answer the list is looked at again, a few times, down to where it
-stood. What carries the nonce was started by us. Where nothing does, and the server has certainly done
-with the request, nothing was started, and only then is that said.
+stood. What carries the nonce was started by us. Where nothing does, and the server itself has
+answered that it failed, nothing was started, and only then is that said.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from orchbridge.orchestrator.models.common import Ref
 LOOKS_S = (0.0, 0.5, 1.0, 2.0, 4.0)  # pauses before the looks: what was committed shows within them
 
 NAMED_MAX = 5
+PE = "puppetlabs."  # what the kinds of PE's own errors begin with
 
 Doubt: TypeAlias = Literal["none", "settled", "pending", "accepted"]
 
@@ -31,7 +32,7 @@ Doubt: TypeAlias = Literal["none", "settled", "pending", "accepted"]
 async def start(caller: Caller, draft: Draft, *shelves: Shelf) -> Ref:
     """Send a command and return what it made; the first shelf that this version has will show it.
 
-    Raises NotStarted where no answer came and certainly nothing was started, Uncertain where
+    Raises NotStarted where PE itself failed and certainly nothing was started, Uncertain where
     something may have been, and any other ApiError where the server refused.
     """
     for shelf in shelves:
@@ -90,13 +91,14 @@ def doubt(outcome: Reply | errors.ApiError) -> Doubt:
         case errors.Unreachable(status=None):
             if not outcome.sent:
                 return "none"
-            return "pending" if isinstance(outcome, errors.TooSlow) else "settled"
+            return "pending"  # who cut it, the server or something on the way, cannot be told
         case errors.Malformed(status=None):
             return "accepted"
         case errors.ApiError(status=int(status)) if status in {408, 504}:
             return "pending"
         case errors.ApiError(status=int(status)) if status >= 500 and outcome.word != "plan-already-finished":
-            return "settled"
+            # Without a kind of PE's it is a balancer's or proxy's, which knows nothing of what is behind it.
+            return "settled" if outcome.kind.startswith(PE) else "pending"
         case _:
             return "none"
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from orchbridge.orchestrator import fields
 from orchbridge.orchestrator.api.starting import once
 from orchbridge.orchestrator.caller import Caller
 from orchbridge.orchestrator.calls import Call, encoded, given, send
-from orchbridge.orchestrator.errors import LoginRefused
+from orchbridge.orchestrator.errors import ApiError, LoginRefused, Uncertain
 from orchbridge.orchestrator.hidden import Hidden
 from orchbridge.orchestrator.models import Issued, TokenInfo
 from orchbridge.orchestrator.refusals import denied, malformed
@@ -18,6 +21,24 @@ from orchbridge.orchestrator.tokens import Token
 
 V1, V2 = "/rbac-api/v1", "/rbac-api/v2"
 FAILURES_MAX = 2  # the server revokes an account, and its tokens, after ten in a row
+
+
+@dataclass(slots=True)
+class _Tries:
+    """What may have come of one user's logins since the last that was good.
+
+    refused  passwords that were, as hashes
+    lost     how many logins got no answer, or none yet: they may have been refused as well
+    turn     one at a time, or many are under way before one is counted
+    """
+
+    refused: set[bytes] = field(default_factory=set, repr=False)
+    lost: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def spent(self, tried: bytes) -> bool:
+        """Whether another one is one too many."""
+        return tried in self.refused or len(self.refused) + self.lost >= FAILURES_MAX
 
 
 class Tokens:
@@ -31,7 +52,7 @@ class Tokens:
         self._caller = caller
         self._own = own
         self._salt = secrets.token_bytes(16)
-        self._failed: dict[str, set[bytes]] = {}
+        self._tries: defaultdict[str, _Tries] = defaultdict(_Tries)
 
     async def login(
         self,
@@ -46,26 +67,34 @@ class Tokens:
         """Return a new token for a user. Each login is an entry in the activity log.
 
         Raises LoginRefused, also without asking: for a password that was refused, and after two
-        refused ones, since ten in a row revoke the account.
+        that were refused or got no answer, since ten refused in a row revoke the account. Logins of
+        one user wait for each other.
         """
-        failed = self._failed.setdefault(login, set())
         tried = hashlib.sha256(self._salt + password.encode("utf-8", "surrogatepass")).digest()
         optional = given(lifetime=lifetime, label=label, description=description, client=client)
         content = encoded({"login": login, "password": password, **optional})
         call = send("/auth/token", content=content, root=V1, signed=False, hidden=Hidden(password))
         del password, content  # a traceback may show what is still in a frame
-        if tried in failed or len(failed) >= FAILURES_MAX:
-            raise LoginRefused(
-                f"the login of {login} was refused before, so it is not tried again",
-                hint="check name and password; ten refused logins in a row revoke the account",
-            )
-        try:
-            token = await self._issued(call)
-        except LoginRefused:
-            failed.add(tried)
-            raise
-        failed.clear()
-        return token
+        tries = self._tries[login]
+        async with tries.turn:
+            if tries.spent(tried):
+                raise LoginRefused(
+                    f"the login of {login} was refused or got no answer before, so it is not tried again",
+                    hint="check name and password; ten refused logins in a row revoke the account",
+                )
+            tries.lost += 1  # also where it is given up on the way
+            try:
+                token = await self._issued(call)
+            except Uncertain:
+                raise
+            except ApiError as error:
+                tries.lost -= 1
+                if isinstance(error, LoginRefused):
+                    tries.refused.add(tried)
+                raise
+            tries.refused.clear()
+            tries.lost = 0
+            return token
 
     async def renew(
         self,

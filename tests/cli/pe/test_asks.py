@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
 
 import orchbridge.cli.pe
 from orchbridge.cli.pe import pe
 from orchbridge.cli.pe.asks import ASKS
+from orchbridge.orchestrator.access import ROOT
 from orchbridge.orchestrator.endpoints import ENDPOINTS
+from tests.api_coverage import same
+from tests.cli.pe.stage import Stage
+from tests.e2e.programs import simulator
+from tests.orchestrator.lossy import losing
 
 FOLDER = Path(orchbridge.cli.pe.__file__).parent
 THROUGH = {  # what the client makes of several endpoints
@@ -17,9 +29,91 @@ THROUGH = {  # what the client makes of several endpoints
     "schedules.disable": {"schedules.update"},
 }
 
+HERE = ("--nodes", "web01.example.com")
+LATER = ("--at", "2099-05-01T10:00:00Z", "--yes")
+DEPLOY = (*HERE, "--environment", "production")
+PLAN = ("rollout::web", "batch=2", "token=nobodys")
+# What makes each command ask all that it can: on which simulator, then its arguments. A word in braces is the
+# number of what was made before. Without --yes it is asked on a terminal, and the answer is yes.
+RUNS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "root": (("stage",),),
+    "status": (("stage",),),
+    "jobs": (("past", "--json"),),
+    "job": (("past", "1", "--nodes"), ("past", "2", "--follow"), *(("past", f"{n}", "--json") for n in range(1, 6))),
+    "plan-jobs": (("past",),),
+    "plan-job": tuple(("past", str(number), "--follow") for number in range(1, 4)),
+    "run-task": (("stage", "facts", *HERE, "--follow"), ("stage", "facts", *HERE, *LATER)),
+    "run-plan": (("stage", *PLAN, "--yes", "--follow"), ("stage", *PLAN, *LATER)),
+    "deploy": (("stage", *DEPLOY, "--follow"), ("stage", *DEPLOY, *LATER)),
+    "stop": (("slow", "{job}", "--yes"),),
+    "stop-plan": (("slow", "{plan}", "--yes"),),
+    "unschedule": (("slow", "{schedule}", "--yes"), ("old", "1", "--yes")),
+    "tasks": (("stage",),),
+    "task": (("stage", "facts"),),
+    "plans": (("stage",),),
+    "plan": (("stage", "rollout::web"),),
+    "inventory": (("stage",), ("stage", "web01.example.com")),
+    "schedules": (("past",), ("old",)),
+    "usage": (("stage",),),
+    "targets": (("stage",),),
+}
+MADE_BY = {
+    "{job}": ("run-task", "facts", *HERE, "--yes"),
+    "{plan}": ("run-plan", *PLAN, "--yes"),
+    "{schedule}": ("run-task", "facts", *HERE, *LATER),
+}
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A server with the scheduling API of before."""
+    folder = tmp_path_factory.mktemp("old")
+    with simulator(folder, "quiet:jobs=12", "--version", "2021.6") as (url, _):
+        yield Stage(folder, url)
+
+
+@pytest.mark.parametrize("command", RUNS)
+async def test_each_command_asks_what_its_row_says(command: str, request: pytest.FixtureRequest) -> None:
+    heard: list[str] = []
+    for name, *arguments in RUNS[command]:
+        stage: Stage = request.getfixturevalue(name)
+        for place, word in enumerate(arguments):
+            if word in MADE_BY:
+                made = await asyncio.to_thread(stage.child, *MADE_BY[word])
+                arguments[place] = re.findall(r"\d+", made.stdout)[0]
+        async with losing(stage.url, "") as lossy:
+            await _run(Stage(stage.folder, lossy.url), command, *arguments)
+            heard += lossy.heard
+    assert {_call(line) for line in heard} == set(ASKS[command])
+
+
+async def _run(stage: Stage, command: str, *arguments: str) -> None:
+    if command in {"run-task", "deploy"} and "--yes" not in arguments:
+
+        def asked() -> None:
+            with stage.terminal(command, *arguments) as screen:
+                screen.wait_for(r"Do it\?")
+                screen.type("y\n")
+                assert screen.end() in {0, 3}, screen.plain
+
+        await asyncio.to_thread(asked)
+        return
+    run = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "orchbridge", "pe", command, *arguments, *stage.place), stdout=subprocess.DEVNULL
+    )
+    await run.wait()
+
+
+def _call(line: str) -> str:
+    """Return whose request this is, of the client's methods."""
+    method, target, _ = line.split()
+    path = urlsplit(target).path
+    path = path.removeprefix(ROOT) or "/"
+    return next((each.call for each in ENDPOINTS if same(method, path, each)), line)
+
 
 def test_every_command_has_its_row() -> None:
-    assert ASKS.keys() == pe.commands.keys()
+    assert ASKS.keys() == pe.commands.keys() == RUNS.keys()
 
 
 def test_the_calls_are_those_of_the_code() -> None:

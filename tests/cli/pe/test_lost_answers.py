@@ -50,11 +50,21 @@ async def test_what_was_started_is_found(stage: Stage, how: str) -> None:
 
 async def test_what_certainly_did_not_start_may_be_tried_again(stage: Stage) -> None:
     before = stage.started
-    async with losing(stage.url, "never arrives", on="POST /orchestrator/v1/command/task") as lossy:
+    async with losing(stage.url, "refused 500 before", on="POST /orchestrator/v1/command/task") as lossy:
         done = await orchbridge(*task(stage, lossy.url))
     assert stage.started == before
     assert (done.code, done.out) == (69, "")
     assert "nothing was started — it may be sent again" in done.err
+
+
+@pytest.mark.parametrize("how", ["never arrives", "503 before"])
+async def test_what_may_still_be_under_way_is_not_to_be_tried_again(stage: Stage, how: str) -> None:
+    """A balancer cuts a connection, or answers in the orchestrator's place, while the command goes on behind it."""
+    async with losing(stage.url, how, on="POST /orchestrator/v1/command/task") as lossy:
+        done = await orchbridge(*task(stage, lossy.url))
+    assert (done.code, done.out) == (75, "")
+    assert "it may have been carried out, or still be" in done.err
+    assert "may be sent again" not in done.err
 
 
 async def test_what_may_have_started_is_not_to_be_tried_blindly(tmp_path: Path) -> None:

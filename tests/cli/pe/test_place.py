@@ -132,13 +132,17 @@ def test_nothing_says_which_one(tmp_path: Path) -> None:
     [
         ("http://pe.example.com:8143", "would send the token in clear text to pe.example.com"),
         ("pe.example.com", "is not an https address"),
-        ("https://me:pw@pe.example.com", "carries more than an address"),
+        ("https://me:hunter2@pe.example.com", "carries more than an address"),
+        ("https://pe.example.com:8143?token=hunter2", "carries more than an address"),
+        ("https://pe.example.com:8143/#hunter2", "carries more than an address"),
+        ("me:hunter2@pe.example.com", "is not an https address"),
     ],
 )
 def test_addresses_that_are_refused(tmp_path: Path, url: str, told: str) -> None:
     (tmp_path / "token").write_text("0token\n")
     done = Stage(tmp_path, url).run("jobs")
     assert (done.exit_code, told in done.stderr, done.stdout) == (2, True, "")
+    assert "hunter2" not in done.output
 
 
 def test_each_way_leads_there(stage: Stage, tmp_path: Path) -> None:
