@@ -111,8 +111,7 @@ class _Sight:
         elif work.state.search is None and found.first != expected:
             begin_at = max(0, known.position - len(known.digests))
             work.wait(0.0, search=begin_at, looked=None)  # look at everything that is known
-        elif work.state.search is not None and self._hides_some(found):
-            low = max(0, stretch.start - found.first[1] - REACH)
+        elif work.state.search is not None and (low := self._lower(found)) is not None:
             work.wait(0.0, search=low, looked=low)
         elif found.missing and len(found.missing) <= found.unread and work.state.torn < TORN_MAX:
             work.wait(TORN_AGAIN_S, torn=work.state.torn + 1)
@@ -125,11 +124,14 @@ class _Sight:
         else:
             self._moved(found)
 
-    def _hides_some(self, found: Survey) -> bool:
-        """Whether known entries, and what became visible late among them, may stand below this stretch unseen."""
-        place, index = found.first
-        looked, low = self.work.state.looked, self.stretch.start - index - REACH
-        return place == 0 < index and self.stretch.start > 0 and (looked is None or max(0, low) < looked)
+    def _lower(self, found: Survey) -> int | None:
+        """Return where known entries, and what became visible late among them, may stand below this stretch unseen."""
+        (place, index), start, looked = found.first, self.stretch.start, self.work.state.looked
+        if found.strange:  # once more, with as much of what is below as a page holds
+            low = max(0, start + place + REACH - len(self.items))
+            return low if low < start else None
+        low = max(0, start - index - REACH)
+        return low if place == 0 < index and start > 0 and (looked is None or low < looked) else None
 
     def _onward(self, overlap: int) -> None:
         """Deliver what stands behind the known entries, as far as one batch holds it."""

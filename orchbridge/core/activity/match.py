@@ -31,8 +31,9 @@ class Survey(msgspec.Struct, frozen=True):
 
     fresh    places in the stretch of what was never read: in between is what became visible late
     last     the place of the newest remembered one, `index` which of the remembered that is
-    first    likewise of the oldest; `below`: what is remembered of before that
+    first    likewise of the oldest; `below`: what is remembered of before that and may stand below the stretch
     missing  digests that should be here and are not; `reached`: none can be further up
+    strange  what stands below the first is none of what is remembered of before that: those are missing as well
     twins    how many may be missing of the kind that the stretch is made of: purged, or not here yet
     unread   how many entries of the stretch could not be read
     """
@@ -45,6 +46,7 @@ class Survey(msgspec.Struct, frozen=True):
     twins: int
     reached: bool
     unread: int
+    strange: bool = False
 
 
 def aligned(known: Known, stretch: Stretch) -> int | None:
@@ -83,14 +85,16 @@ def survey(known: Known, stretch: Stretch) -> Survey | None:
     found = {index for _, index in matches}
     reached = stretch.ends or last[1] == len(known.digests) - 1
     horizon = len(known.digests) if reached else last[1]
+    strange = first[1] > 0 and any(digest is not None for digest in stretch.digests[: first[0]])
     missing = tuple(
         digest
         for index, digest in enumerate(known.digests[:horizon])
-        if index > first[1] and index not in found and digest != WILD
+        if (strange or index > first[1]) and index not in found and digest != WILD
     )
     unread = sum(digest is None for digest in stretch.digests)
     below = tuple(digest for index, digest in enumerate(known.digests[: first[1]]) if index not in found)
-    return Survey(tuple(sorted(fresh)), first, last, below, missing, twins if reached else 0, reached, unread)
+    below, twins = () if strange else below, twins if reached else 0
+    return Survey(tuple(sorted(fresh)), first, last, below, missing, twins, reached, unread, strange)
 
 
 def _lower_end(known: Known, stretch: Stretch) -> tuple[int, int]:

@@ -100,6 +100,7 @@ class ActivityStream:
                 fold_page(work, question, answer, reply.asked_at)
             else:
                 _failed(work, answer)
+            work.count()
         return work.batch()
 
     def due(self, state: ActivityState, now: float) -> float:

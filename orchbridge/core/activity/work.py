@@ -22,6 +22,7 @@ from orchbridge.core.walk import Start
 replace = msgspec.structs.replace
 
 BATCH_BYTES_MAX = 8 * 1024 * 1024  # of what PE wrote
+ASKS_MAX = 100  # in one interval, whatever a server answers: what is left to read or to look for waits for the next
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -51,6 +52,7 @@ class ActivityState(msgspec.Struct, frozen=True):
     newest_first this server cannot order its list: it begins with the newest
     total        how many there are by the server's own count: a hint, never a place
     torn         how often the next entry could not be read
+    asks         how often something was asked in the interval that began at `since`
     absent       neither version of the API is there, and that was told
     """
 
@@ -68,6 +70,8 @@ class ActivityState(msgspec.Struct, frozen=True):
     total: int | None = None
     limit: int = Reach().limit
     torn: int = 0
+    asks: int = 0
+    since: float = 0.0
     absent: bool = False
     due: float = 0.0
     failures: int = 0
@@ -92,6 +96,14 @@ class Work:
     def wait(self, seconds: float, **news: object) -> None:
         """Ask nothing for so long."""
         self.change(due=self.now + seconds, **news)
+
+    def count(self) -> None:
+        """Count one question; where there were too many in this interval, the next one waits for its end."""
+        state, now, poll_s = self.state, self.now, self.settings.poll_s
+        fresh = not 0.0 <= now - state.since < poll_s
+        self.change(asks=1, since=now) if fresh else self.change(asks=state.asks + 1)
+        if self.state.asks >= ASKS_MAX:
+            self.change(due=max(state.due, self.state.since + poll_s))
 
     def deliver(self, item: Commit | Odd, digest: str | None, *, late: bool) -> None:
         """Make the record of one entry; what cannot be read is set aside, once."""
