@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from orchbridge.core import times
 from orchbridge.core.activity.known import short
 from orchbridge.core.activity.stream import ActivityStream
-from orchbridge.core.activity.work import Reach
+from orchbridge.core.activity.work import ASKS_MAX, Reach
 from orchbridge.core.facts import Commit, Deed, Job, Named
 from orchbridge.core.normalize.activity import digest
 from orchbridge.core.normalize.context import Origin
@@ -46,6 +46,10 @@ class Entry:
     buried: int = 0
     excused: bool = False
     shown: bool = False
+
+    @property
+    def serial(self) -> int:
+        return int(self.text[1:])
 
     @cached_property
     def brief(self) -> str:
@@ -112,6 +116,7 @@ class ActivityMachine(RuleBasedStateMachine):
         if isinstance(question, JobDetail):
             return Job(question.job, "running", b"{}", created=times.text(BEGIN))
         assert isinstance(question, Activity)
+        assert self.carrier.state.asks < ASKS_MAX - 1, f"asks for ever at {now}: {question}"
         if question.version not in self.versions:
             return ABSENT
         rows = [entry.fact for entry in self.shown(now)]
@@ -177,11 +182,17 @@ class ActivityMachine(RuleBasedStateMachine):
         self.carrier.now += 2.0
         saved = self.backups[which % len(self.backups)]
         there = {id(entry) for entry in self.entries}
-        self.lost |= {entry.text for entry in self.entries} - {entry.text for entry in saved}
+        self.lost |= self._taken_back(saved)
         self.entries = [replace(entry) for entry in saved]
         for entry in self.entries:
             entry.excused = entry.excused or id(entry) not in there
         self.carrier.until(self.now + pause, Random(1))
+
+    def _taken_back(self, saved: list[Entry]) -> set[str]:
+        """What misses behind the first of a list that went back; whether it was purged before, nobody can tell."""
+        lowest = min((entry.serial for entry in saved), default=self.serial)
+        there = {entry.text for entry in self.entries} | {f"#{serial}" for serial in range(lowest, self.serial + 1)}
+        return there - {entry.text for entry in saved}
 
     def _disturb(self) -> None:
         """What is not visible yet while the list changes below it cannot be told from what was there before."""
