@@ -283,6 +283,60 @@ def test_what_an_earlier_restore_took_back_is_told_again_in_another_epoch() -> N
     assert len(set(one.store.ids)) == len(one.store.ids)
 
 
+def test_equal_entries_that_do_not_tell_the_order_are_looked_at_from_the_bottom_once() -> None:
+    """Twins on the upper page, what is missing between the pages: each sent the look to the other without end."""
+    console = Console([entry(n) for n in range(1, 6)])
+    one = settled(life(console, "now", reach=SMALL))
+    base = [*console.entries, *(entry(n) for n in range(6, 11))]
+    console.entries = [*base, *(entry(n) for n in range(11, 14))]
+    settled(one)
+    console.most = 15
+    console.entries = base
+    one.until(one.now + 2.0)  # one look, and another list before it is confirmed
+    console.entries = [*base, *(entry(14, text="Log in") for _ in range(7))]
+    settled(one, 20.0)
+    console.asked.clear()
+    settled(one, 20.0)
+    assert len(console.asked) <= 11
+    assert len(told(one.store)) == 5 + 3 + 7
+    assert len(set(one.store.ids)) == len(one.store.ids)
+
+
+def test_what_an_earlier_epoch_told_or_a_start_left_out_is_not_told_as_late() -> None:
+    console = Console([entry(n) for n in range(1, 6)])
+    one = settled(life(console, "now", reach=SMALL))
+    whole: list[Commit | Odd] = [entry(n) for n in range(1, 22)]
+    console.entries = whole[20:]  # what came since was purged with all that was known
+    settled(one)
+    assert numbers(one.store) == [21]
+    one.claim()
+    console.entries = whole
+    settled(one)
+    later = sorted(numbers(one.store))
+    assert [n for n in later if n != 5] == list(range(6, 22)), "but one second, as ADR 0018 says"
+
+
+def test_what_shows_late_below_all_that_a_new_epoch_knows_is_told() -> None:
+    console = Console([entry(1)])
+    one = settled(life(console))
+    console.entries = [entry(3)]
+    settled(one)
+    console.entries = [entry(2), entry(3)]
+    settled(one)
+    assert numbers(one.store) == [1, 3, 2]
+
+
+@pytest.mark.parametrize("start", ["now", "earliest"])
+def test_an_unreadable_entry_is_not_taken_for_the_one_that_is_known(start: str) -> None:
+    console = Console([entry(1)])
+    one = settled(life(console, start))
+    console.entries = [Odd(b"{", "torn"), entry(3)]
+    one.until(one.now + 2.5)
+    console.entries = [entry(2), entry(3)]
+    settled(one)
+    assert numbers(one.store)[-2:] == [2, 3]
+
+
 @pytest.mark.parametrize("lie", ["short", "empty", "older", "another"])
 def test_one_answer_from_a_replica_that_lags_changes_nothing(lie: str) -> None:
     console = Console([entry(n) for n in range(50)])

@@ -9,7 +9,7 @@ import msgspec
 from orchbridge.core import times
 from orchbridge.core.activity import known as memory
 from orchbridge.core.activity.known import Known
-from orchbridge.core.activity.match import Stretch, Survey, aligned, backwards, stretch_of, survey
+from orchbridge.core.activity.match import Stretch, Survey, aligned, backwards, shown, stretch_of, survey
 from orchbridge.core.activity.work import BATCH_BYTES_MAX, Work, begin, brief
 from orchbridge.core.facts import Commit, Odd
 from orchbridge.core.normalize.activity import digest
@@ -99,6 +99,9 @@ class _Sight:
         """Deliver what is new, or find the place."""
         work, stretch, known = self.work, self.stretch, self.work.state.known
         overlap = aligned(known, stretch)
+        if overlap is not None and not shown(known, stretch) and work.state.torn < TORN_MAX:
+            work.wait(TORN_AGAIN_S, torn=work.state.torn + 1)
+            return
         if overlap is not None:
             work.change(search=None, suspicion=None)
             self._onward(overlap)
@@ -115,8 +118,8 @@ class _Sight:
             work.wait(0.0, search=low, looked=low)
         elif found.missing and len(found.missing) <= found.unread and work.state.torn < TORN_MAX:
             work.wait(TORN_AGAIN_S, torn=work.state.torn + 1)
-        elif len(found.missing) > found.unread and self.blind:
-            work.wait(0.0, search=0)
+        elif len(found.missing) > found.unread and self.blind and work.state.looked != 0:
+            work.wait(0.0, search=0, looked=0)
         elif len(found.missing) > found.unread:
             self._suspect(found)
         elif found.twins and work.state.suspicion != (doubt := ("twins", str(found.twins))):
@@ -127,11 +130,11 @@ class _Sight:
     def _lower(self, found: Survey) -> int | None:
         """Return where known entries, and what became visible late among them, may stand below this stretch unseen."""
         (place, index), start, looked = found.first, self.stretch.start, self.work.state.looked
-        if found.strange:  # once more, with as much of what is below as a page holds
-            low = max(0, start + place + REACH - len(self.items))
-            return low if low < start else None
-        low = max(0, start - index - REACH)
-        return low if place == 0 < index and start > 0 and (looked is None or low < looked) else None
+        if not found.strange and not place == 0 < index:
+            return None
+        page = len(self.items) - place - REACH  # what is strange is looked at with as much below it as that holds
+        low = max(0, start - (page if found.strange else index + REACH))
+        return low if low < start and (looked is None or low < looked) else None
 
     def _onward(self, overlap: int) -> None:
         """Deliver what stands behind the known entries, as far as one batch holds it."""
@@ -223,7 +226,8 @@ class _Sight:
         """Nothing that is remembered is left: what is not older than the newest of it is new."""
         work, state = self.work, self.work.state
         since = times.seconds(state.known.newest)
-        head = replace(state.head, epoch=state.head.epoch + 1, since=since if since is not None else state.head.since)
+        since = since if since is not None else state.head.since
+        head = replace(state.head, epoch=state.head.epoch + 1, since=since, floor=since)
         work.counts = {}
         forgotten = Known(whole=True, newest=state.known.newest)
         work.change(head=head, search=None, suspicion=None, dirty=True, known=forgotten)

@@ -61,6 +61,12 @@ def aligned(known: Known, stretch: Stretch) -> int | None:
     return overlap if all(seen is None or one in {seen, WILD} for one, seen in pairs) else None
 
 
+def shown(known: Known, stretch: Stretch) -> bool:
+    """Return whether any of the known entries that should be on an aligned stretch can be read there at all."""
+    there = [one for one in stretch.digests[: known.position - stretch.start] if one is not None]
+    return bool(there) or known.position == stretch.start or set(known.digests) == {WILD}
+
+
 def survey(known: Known, stretch: Stretch) -> Survey | None:
     """Return what the stretch shows, None where nothing remembered is in it."""
     lowest, twins = _lower_end(known, stretch)

@@ -123,7 +123,7 @@ def _started(state: ActivityState, start: Start) -> ActivityState:
     if start.kind in {"now", "from"}:
         return state
     since = start.at if start.kind == "since" else None
-    head = msgspec.structs.replace(state.head, since=since)
+    head = msgspec.structs.replace(state.head, since=since, floor=since)
     return msgspec.structs.replace(state, head=head, start=None, begun=True)
 
 

@@ -122,6 +122,8 @@ class Work:
                 self.change(known=replace(self.state.known, whole=False))
                 return  # from before the stream begins, or told in an earlier epoch
             self.change(head=replace(head, since=None))
+        if late and head.floor is not None and (moment is None or moment < head.floor):
+            return
         name = f"{digest}/{which}"
         self.records.append(commit_record(origin, head.epoch_name, self.service, item, name, self.observed, late=late))
 
