@@ -9,7 +9,7 @@ import msgspec
 from orchbridge.core import times
 from orchbridge.core.activity import known as memory
 from orchbridge.core.activity.known import Known
-from orchbridge.core.activity.match import Stretch, Survey, aligned, backwards, shown, stretch_of, survey
+from orchbridge.core.activity.match import Stretch, Survey, aligned, backwards, stretch_of, survey, unsure
 from orchbridge.core.activity.work import BATCH_BYTES_MAX, Work, begin, brief
 from orchbridge.core.facts import Commit, Odd
 from orchbridge.core.normalize.activity import digest
@@ -99,7 +99,7 @@ class _Sight:
         """Deliver what is new, or find the place."""
         work, stretch, known = self.work, self.stretch, self.work.state.known
         overlap = aligned(known, stretch)
-        if overlap is not None and not shown(known, stretch) and work.state.torn < TORN_MAX:
+        if overlap is not None and unsure(known, stretch) and work.state.torn < TORN_MAX:
             work.wait(TORN_AGAIN_S, torn=work.state.torn + 1)
             return
         if overlap is not None:

@@ -61,10 +61,12 @@ def aligned(known: Known, stretch: Stretch) -> int | None:
     return overlap if all(seen is None or one in {seen, WILD} for one, seen in pairs) else None
 
 
-def shown(known: Known, stretch: Stretch) -> bool:
-    """Return whether any of the known entries that should be on an aligned stretch can be read there at all."""
-    there = [one for one in stretch.digests[: known.position - stretch.start] if one is not None]
-    return bool(there) or known.position == stretch.start or set(known.digests) == {WILD}
+def unsure(known: Known, stretch: Stretch) -> bool:
+    """Return whether an aligned stretch has something new behind known entries that cannot be read there."""
+    overlap = known.position - stretch.start
+    both = min(overlap, len(known.digests))
+    pairs = zip(known.digests[len(known.digests) - both :], stretch.digests[overlap - both : overlap], strict=True)
+    return overlap < len(stretch.digests) and any(seen is None and one != WILD for one, seen in pairs)
 
 
 def survey(known: Known, stretch: Stretch) -> Survey | None:

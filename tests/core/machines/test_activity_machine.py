@@ -167,6 +167,8 @@ class ActivityMachine(RuleBasedStateMachine):
         self._disturb()
         for entry in self.entries[:count]:
             entry.excused = True
+        # an epoch that begins now cannot know which of equal ones went, and whether they were purged
+        self.lost |= {entry.text for entry in self.entries[:count]} & {entry.text for entry in self.entries[count:]}
         del self.entries[:count]
         self.carrier.until(self.now + pause, Random(1))
 
