@@ -514,6 +514,15 @@ def test_no_such_api_is_told_once_and_looked_for_again() -> None:
     assert numbers(one.store) == [1]
 
 
+def test_an_api_that_was_there_and_is_another_now_is_looked_for_soon_though_its_list_is_empty() -> None:
+    console = Console(trouble={2: ABSENT})
+    one = settled(life(console, "now"))
+    console.trouble = {1: ABSENT}
+    console.entries.append(entry(1))
+    settled(one)
+    assert numbers(one.store) == [1]
+
+
 def test_a_refused_limit_is_lowered() -> None:
     console = Console([entry(n) for n in range(300)])
     answer = console.answer

@@ -147,7 +147,8 @@ def _failed(work: Work, answer: Answer) -> None:
             return
         if not state.absent:
             work.troubles.append((f"the activity of {work.service}", trouble))
-        moved = state.known.position and not state.absent  # it was there: upgraded, most likely
+        seen = bool(state.known.position) or state.total is not None
+        moved = seen and not state.absent  # it was there: upgraded, most likely
         work.wait(work.settings.poll_s if moved else ABSENT_RETRY_S, version=2, absent=True)
         return
     failures = state.failures + 1

@@ -167,6 +167,8 @@ class ActivityMachine(RuleBasedStateMachine):
         self._disturb()
         for entry in self.entries[:count]:
             entry.excused = True
+        for entry in self.entries:  # as many that show deeper than a look reads would hide that the place moved
+            entry.excused = entry.excused or (entry.buried >= REACH.overlap and not self.told[entry.text])
         # an epoch that begins now cannot know which of equal ones went, and whether they were purged
         self.lost |= {entry.text for entry in self.entries[:count]} & {entry.text for entry in self.entries[count:]}
         del self.entries[:count]
@@ -262,7 +264,9 @@ class ActivityMachine(RuleBasedStateMachine):
         self.faults.heal()
         self.carrier.fates = []
         self.versions = self.versions or {2}
-        self.carrier.until(self.now + (700.0 if self.carrier.state.absent else 60.0), Random(1), step=1.0)
+        self.carrier.until(self.now + 60.0, Random(1), step=1.0)
+        if self.carrier.state.absent:
+            self.carrier.until(self.now + 700.0, Random(1), step=1.0)
         self.nothing_is_told_twice()
         there = Counter(entry.text for entry in self.shown(self.now) if self._due(entry))
         for text, count in there.items():
