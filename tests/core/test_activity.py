@@ -316,6 +316,22 @@ def test_what_an_earlier_epoch_told_or_a_start_left_out_is_not_told_as_late() ->
     assert [n for n in later if n != 5] == list(range(6, 22)), "but one second, as ADR 0018 says"
 
 
+def test_what_was_purged_as_a_new_epoch_began_is_not_new_when_it_comes_back() -> None:
+    whole = [entry(n, at=BEGIN + (n + 1) // 2) for n in range(1, 21)]  # the last two of one second: no order to see
+    console = Console(list(whole))
+    one = settled(life(console, reach=SMALL))
+    console.entries = [*whole, entry(21), entry(22)]
+    settled(one)
+    console.most = 15
+    console.entries = list(whole)
+    one.until(one.now + 2.0)
+    console.entries = whole[1:]
+    settled(one)
+    console.entries = list(whole)
+    settled(one)
+    assert numbers(one.store) == list(range(1, 23))
+
+
 def test_what_shows_late_below_all_that_a_new_epoch_knows_is_told() -> None:
     console = Console([entry(1)])
     one = settled(life(console))

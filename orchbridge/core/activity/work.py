@@ -144,7 +144,7 @@ class Work:
         kept = tuple(digests[max(0, len(digests) - room) :])
         counts = {digest: count for digest in set(kept) if (count := self.counts.get(digest, 1)) > 1}
         counts.pop(WILD, None)
-        whole = whole and len(kept) == position
+        whole = whole and len(kept) == position == len(digests)  # one that was purged may come back
         known, gone = self.state.known, self.state.known.gone + purged
         self.change(known=replace(known, position=position, gone=gone, digests=kept, counts=counts, whole=whole))
         self.change(dirty=True, begun=True)
