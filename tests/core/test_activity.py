@@ -366,6 +366,17 @@ def test_what_cannot_be_read_for_a_moment_does_not_hide_that_the_place_moved() -
     assert notices(one.store) == []
 
 
+def test_waiting_for_a_known_entry_is_not_held_against_what_follows_it() -> None:
+    console = Console([entry(n) for n in range(1, 5)])
+    one = settled(life(console))
+    console.entries = [Odd(b"{", "torn")] * 6
+    one.until(one.now + 4.5)
+    console.entries = [entry(n) for n in range(1, 7)]
+    settled(one)
+    assert numbers(one.store) == list(range(1, 7))
+    assert one.store.of("quarantine.v1") == []
+
+
 def test_known_entries_that_stay_unreadable_hold_nothing_up() -> None:
     console = Console([entry(n) for n in range(5)])
     one = settled(life(console))

@@ -99,11 +99,11 @@ class _Sight:
         """Deliver what is new, or find the place."""
         work, stretch, known = self.work, self.stretch, self.work.state.known
         overlap = aligned(known, stretch)
-        if overlap is not None and unsure(known, stretch) and work.state.torn < TORN_MAX:
-            work.wait(TORN_AGAIN_S, torn=work.state.torn + 1)
+        if overlap is not None and unsure(known, stretch) and work.state.veiled < TORN_MAX:
+            work.wait(TORN_AGAIN_S, veiled=work.state.veiled + 1)
             return
         if overlap is not None:
-            work.change(search=None, suspicion=None)
+            work.change(search=None, suspicion=None, veiled=0)
             self._onward(overlap)
             return
         found = survey(known, stretch)

@@ -52,6 +52,7 @@ class ActivityState(msgspec.Struct, frozen=True):
     newest_first this server cannot order its list: it begins with the newest
     total        how many there are by the server's own count: a hint, never a place
     torn         how often the next entry could not be read
+    veiled       how often known entries could not be read while something new followed them
     asks         how often something was asked in the interval that began at `since`
     absent       neither version of the API is there, and that was told
     """
@@ -70,6 +71,7 @@ class ActivityState(msgspec.Struct, frozen=True):
     total: int | None = None
     limit: int = Reach().limit
     torn: int = 0
+    veiled: int = 0
     asks: int = 0
     since: float = 0.0
     absent: bool = False
