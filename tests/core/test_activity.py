@@ -316,6 +316,18 @@ def test_what_an_earlier_epoch_told_or_a_start_left_out_is_not_told_as_late() ->
     assert [n for n in later if n != 5] == list(range(6, 22)), "but one second, as ADR 0018 says"
 
 
+def test_one_of_equal_entries_that_was_purged_is_not_looked_for_among_what_is_new() -> None:
+    same = [entry(1, text="Log in")] * 4
+    console = Console(list(same))
+    one = settled(life(console, reach=SMALL))
+    console.entries = [*same[1:], *(entry(n) for n in range(2, 42))]
+    settled(one)
+    console.entries = list(same)
+    settled(one)
+    assert len(told(one.store)) == 4 + 40
+    assert notices(one.store) == ["source_reset"]
+
+
 def test_what_was_purged_as_a_new_epoch_began_is_not_new_when_it_comes_back() -> None:
     whole = [entry(n, at=BEGIN + (n + 1) // 2) for n in range(1, 21)]  # the last two of one second: no order to see
     console = Console(list(whole))

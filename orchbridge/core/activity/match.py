@@ -108,8 +108,9 @@ def survey(known: Known, stretch: Stretch) -> Survey | None:
 def _lower_end(known: Known, stretch: Stretch) -> tuple[int, int]:
     """Return which remembered entry the stretch begins with, and how many more there may be of its kind.
 
-    Among equal ones that is the one that what follows fits best. Where it fits several as well, it is the one that
-    stands there if nothing has moved, else the newest; it stays doubtful where nothing else follows at all.
+    Among equal ones that is the one that what follows fits best. Where it fits several as well, it is the one behind
+    which nothing known is left out, then the one that stands there if nothing has moved, else the newest; it stays
+    doubtful where nothing else follows at all.
     """
     seen, digests = stretch.digests, known.digests
     if not seen or seen[0] not in digests:
@@ -117,6 +118,8 @@ def _lower_end(known: Known, stretch: Stretch) -> tuple[int, int]:
     lengths = {index: _common(digests, index, seen) for index, each in enumerate(digests) if each == seen[0]}
     best = max(lengths.values())
     fitting = [index for index, length in lengths.items() if length == best]
+    if best < len(seen):
+        fitting = [index for index in fitting if index + best == len(digests)] or fitting
     expected = len(digests) - known.position + stretch.start
     chosen = expected if expected in fitting else fitting[-1]
     return chosen, chosen - fitting[0] if best == len(seen) and chosen != expected else 0

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from orchbridge.core import times
 from orchbridge.core.activity.known import short
 from orchbridge.core.activity.stream import ActivityStream
-from orchbridge.core.activity.work import ASKS_MAX, Reach
+from orchbridge.core.activity.work import Reach
 from orchbridge.core.facts import Commit, Deed, Job, Named
 from orchbridge.core.normalize.activity import digest
 from orchbridge.core.normalize.context import Origin
@@ -31,6 +31,7 @@ BEGIN = 1_000_000.0
 REACH = Reach(limit=40, kept=24, overlap=4, room=6)
 ORIGIN = Origin("prod", Rules())
 BURIED_MAX = REACH.kept - 8
+AGAIN_MAX = 10  # the same question within one moment
 seeds = st.integers(0, 2**16)
 pauses = st.sampled_from([0.0, 0.5, 1.0, 4.0])
 ABSENT = Trouble("absent", "not found", status=404)
@@ -75,6 +76,7 @@ class ActivityMachine(RuleBasedStateMachine):
         self.newest_first = self.clamped = False
         self.versions = {1, 2}
         self.last: Page | None = None
+        self.asked, self.asked_at = Counter[Activity](), 0.0
         self.told: Counter[str] = Counter()
         self.in_epoch: Counter[tuple[str, str]] = Counter()
         self.newest = 0  # second of the newest entry told, or there before a start "now"
@@ -116,7 +118,7 @@ class ActivityMachine(RuleBasedStateMachine):
         if isinstance(question, JobDetail):
             return Job(question.job, "running", b"{}", created=times.text(BEGIN))
         assert isinstance(question, Activity)
-        assert self.carrier.state.asks < ASKS_MAX - 1, f"asks for ever at {now}: {question}"
+        self._not_for_ever(question, now)
         if question.version not in self.versions:
             return ABSENT
         rows = [entry.fact for entry in self.shown(now)]
@@ -132,6 +134,13 @@ class ActivityMachine(RuleBasedStateMachine):
             return self.last if how == "again" and self.last is not None else page
         self.last = page
         return self.faults.change(question, page, self.random)
+
+    def _not_for_ever(self, question: Activity, now: float) -> None:
+        """The stream ends a look that is too long; one that asks the same again and again has lost its way."""
+        self.asked = self.asked if now == self.asked_at else Counter()
+        self.asked_at = now
+        self.asked[question] += 1
+        assert self.asked[question] <= AGAIN_MAX, f"asks for ever at {now}: {question}"
 
     def _most(self) -> int | None:
         """One question a tick while nothing happens and the server is well."""
