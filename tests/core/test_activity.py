@@ -316,6 +316,21 @@ def test_what_an_earlier_epoch_told_or_a_start_left_out_is_not_told_as_late() ->
     assert [n for n in later if n != 5] == list(range(6, 22)), "but one second, as ADR 0018 says"
 
 
+def test_a_page_of_one_does_not_show_a_restore_where_the_server_turned_its_list() -> None:
+    """Also where an earlier search had been down to the bottom."""
+    console = Console([entry(n, at=BEGIN + (n + 1) // 2) for n in range(1, 8)])
+    one = settled(life(console, reach=SMALL))
+    first = list(console.entries)
+    console.entries = [*first, *(entry(n) for n in range(8, 11))]
+    settled(one)
+    console.entries = first
+    settled(one)
+    console.entries, console.newest_first = first[3:], True
+    settled(one)
+    assert numbers(one.store) == list(range(1, 11))
+    assert notices(one.store) == ["source_reset"]
+
+
 def test_one_of_equal_entries_that_was_purged_is_not_looked_for_among_what_is_new() -> None:
     same = [entry(1, text="Log in")] * 4
     console = Console(list(same))

@@ -118,7 +118,7 @@ class _Sight:
             work.wait(0.0, search=low, looked=low)
         elif found.missing and len(found.missing) <= found.unread and work.state.torn < TORN_MAX:
             work.wait(TORN_AGAIN_S, torn=work.state.torn + 1)
-        elif len(found.missing) > found.unread and self.blind and work.state.looked != 0:
+        elif len(found.missing) > found.unread and self.blind and (work.state.search is None or work.state.looked != 0):
             work.wait(0.0, search=0, looked=0)
         elif len(found.missing) > found.unread:
             self._suspect(found)
