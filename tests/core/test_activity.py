@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of
+from hypothesis import strategies as st
 
 from orchbridge.core import times
 from orchbridge.core.activity import known as memory
 from orchbridge.core.activity.stream import ActivityStream
-from orchbridge.core.activity.work import Reach
+from orchbridge.core.activity.work import ASKS_MAX, Reach
 from orchbridge.core.errors import Corrupt
 from orchbridge.core.facts import Commit, Deed, Job, Named, Odd
 from orchbridge.core.normalize.activity import commit_record, digest
 from orchbridge.core.normalize.context import Origin
-from orchbridge.core.questions import Activity, Answer, JobDetail, Page, Question, Trouble
+from orchbridge.core.questions import Activity, Answer, JobDetail, Page, Question, Reply, Trouble
 from orchbridge.core.records import Record
 from orchbridge.core.redact import Rules
 from orchbridge.core.walk import Start
 from tests.core.live import Life, Store, settings
+from tests.core.machines.faults import TROUBLES
 
 BEGIN = 1_700_000_000.0
 ABSENT = Trouble("absent", "not found", status=404)
+SMALL = Reach(limit=40, kept=24, overlap=4, room=6)
+STARTS = st.sampled_from(["earliest", "now"])
 
 
 def entry(number: int, *, at: float | None = None, text: str = "", **more: Any) -> Commit:
@@ -228,6 +237,185 @@ def test_a_restore_to_before_everything_known_repeats_nothing() -> None:
     assert notices(one.store) == ["source_reset"]
 
 
+@pytest.mark.parametrize(
+    ("before", "flood", "first", "then"),
+    [(12, 24, [37, 38], [40, 41]), (20, 50, [71], range(72, 78)), (3, 30, [34, 35, 36], [37]), (14, 60, [75], [76])],
+)
+def test_a_restore_that_leaves_only_the_newest_known_ends_the_search(
+    before: int, flood: int, first: list[int], then: Sequence[int]
+) -> None:
+    """The place was asked for without end: what is remembered was thought to stand below entries it is not below."""
+    base: list[Commit | Odd] = [entry(n) for n in range(1, before + 1)]
+    more: list[Commit | Odd] = [entry(n) for n in range(before + 1, before + flood + 1)]
+    short: list[Commit | Odd] = [*base, *map(entry, first)]
+    console = Console(base)
+    one = settled(life(console, reach=SMALL))
+    console.entries = short
+    settled(one)
+    console.most = 15
+    console.entries = [*base, *more]
+    one.until(one.now + 0.5)  # one look, and another list before it is confirmed
+    console.entries = short
+    one.until(one.now + 2.0)
+    console.entries = [*short, *map(entry, then)]
+    settled(one, 30.0)
+    console.asked.clear()
+    settled(one, 20.0)
+    assert len(console.asked) <= 11, "it rests between looks"
+    assert set(then) < set(numbers(one.store))
+    assert len(set(one.store.ids)) == len(one.store.ids)
+    assert len(numbers(one.store)) == len(set(numbers(one.store)))
+
+
+def test_what_an_earlier_restore_took_back_is_told_again_in_another_epoch() -> None:
+    """The price that ADR 0018 names: also where what went away had been purged in between, unseen."""
+    whole: list[Commit | Odd] = [entry(n) for n in range(1, 41)]
+    console = Console(whole)
+    one = settled(life(console, reach=SMALL))
+    console.entries = []
+    one.claim()
+    console.entries = whole[:36]
+    settled(one)
+    console.entries = whole[3:]
+    settled(one)
+    assert numbers(one.store) == [*range(1, 41), *range(37, 41)]
+    assert {record.epoch for record in told(one.store)[40:]} == {"e2"}
+    assert len(set(one.store.ids)) == len(one.store.ids)
+
+
+def test_equal_entries_that_do_not_tell_the_order_are_looked_at_from_the_bottom_once() -> None:
+    """Twins on the upper page, what is missing between the pages: each sent the look to the other without end."""
+    console = Console([entry(n) for n in range(1, 6)])
+    one = settled(life(console, "now", reach=SMALL))
+    base = [*console.entries, *(entry(n) for n in range(6, 11))]
+    console.entries = [*base, *(entry(n) for n in range(11, 14))]
+    settled(one)
+    console.most = 15
+    console.entries = base
+    one.until(one.now + 2.0)  # one look, and another list before it is confirmed
+    console.entries = [*base, *(entry(14, text="Log in") for _ in range(7))]
+    settled(one, 20.0)
+    console.asked.clear()
+    settled(one, 20.0)
+    assert len(console.asked) <= 11
+    assert len(told(one.store)) == 5 + 3 + 7
+    assert len(set(one.store.ids)) == len(one.store.ids)
+
+
+def test_what_an_earlier_epoch_told_or_a_start_left_out_is_not_told_as_late() -> None:
+    console = Console([entry(n) for n in range(1, 6)])
+    one = settled(life(console, "now", reach=SMALL))
+    whole: list[Commit | Odd] = [entry(n) for n in range(1, 22)]
+    console.entries = whole[20:]  # what came since was purged with all that was known
+    settled(one)
+    assert numbers(one.store) == [21]
+    one.claim()
+    console.entries = whole
+    settled(one)
+    later = sorted(numbers(one.store))
+    assert [n for n in later if n != 5] == list(range(6, 22)), "but one second, as ADR 0018 says"
+
+
+def test_a_page_of_one_does_not_show_a_restore_where_the_server_turned_its_list() -> None:
+    """Also where an earlier search had been down to the bottom."""
+    console = Console([entry(n, at=BEGIN + (n + 1) // 2) for n in range(1, 8)])
+    one = settled(life(console, reach=SMALL))
+    first = list(console.entries)
+    console.entries = [*first, *(entry(n) for n in range(8, 11))]
+    settled(one)
+    console.entries = first
+    settled(one)
+    console.entries, console.newest_first = first[3:], True
+    settled(one)
+    assert numbers(one.store) == list(range(1, 11))
+    assert notices(one.store) == ["source_reset"]
+
+
+def test_one_of_equal_entries_that_was_purged_is_not_looked_for_among_what_is_new() -> None:
+    same = [entry(1, text="Log in")] * 4
+    console = Console(list(same))
+    one = settled(life(console, reach=SMALL))
+    console.entries = [*same[1:], *(entry(n) for n in range(2, 42))]
+    settled(one)
+    console.entries = list(same)
+    settled(one)
+    assert len(told(one.store)) == 4 + 40
+    assert notices(one.store) == ["source_reset"]
+
+
+def test_what_was_purged_as_a_new_epoch_began_is_not_new_when_it_comes_back() -> None:
+    whole = [entry(n, at=BEGIN + (n + 1) // 2) for n in range(1, 21)]  # the last two of one second: no order to see
+    console = Console(list(whole))
+    one = settled(life(console, reach=SMALL))
+    console.entries = [*whole, entry(21), entry(22)]
+    settled(one)
+    console.most = 15
+    console.entries = list(whole)
+    one.until(one.now + 2.0)
+    console.entries = whole[1:]
+    settled(one)
+    console.entries = list(whole)
+    settled(one)
+    assert numbers(one.store) == list(range(1, 23))
+
+
+def test_what_shows_late_below_all_that_a_new_epoch_knows_is_told() -> None:
+    console = Console([entry(1)])
+    one = settled(life(console))
+    console.entries = [entry(3)]
+    settled(one)
+    console.entries = [entry(2), entry(3)]
+    settled(one)
+    assert numbers(one.store) == [1, 3, 2]
+
+
+@pytest.mark.parametrize("start", ["now", "earliest"])
+def test_an_unreadable_entry_is_not_taken_for_the_one_that_is_known(start: str) -> None:
+    console = Console([entry(1)])
+    one = settled(life(console, start))
+    console.entries = [Odd(b"{", "torn"), entry(3)]
+    one.until(one.now + 2.5)
+    console.entries = [entry(2), entry(3)]
+    settled(one)
+    assert numbers(one.store)[-2:] == [2, 3]
+
+
+def test_what_cannot_be_read_for_a_moment_does_not_hide_that_the_place_moved() -> None:
+    """One became visible late, and a torn page fitted as if nothing had: the newest was told as another like it."""
+    shown = [1, 2, 3, 4, 6, 7, 8]
+    console = Console([entry(n) for n in shown])
+    one = settled(life(console))
+    console.entries = [entry(n) if n in {1, 3, 8} else Odd(b"{", "torn") for n in range(1, 9)]
+    one.until(one.now + 2.5)
+    console.entries = [entry(n) for n in range(1, 9)]
+    settled(one)
+    assert numbers(one.store) == [*shown, 5]
+    assert notices(one.store) == []
+
+
+def test_waiting_for_a_known_entry_is_not_held_against_what_follows_it() -> None:
+    console = Console([entry(n) for n in range(1, 5)])
+    one = settled(life(console))
+    console.entries = [Odd(b"{", "torn")] * 6
+    one.until(one.now + 4.5)
+    console.entries = [entry(n) for n in range(1, 7)]
+    settled(one)
+    assert numbers(one.store) == list(range(1, 7))
+    assert one.store.of("quarantine.v1") == []
+
+
+def test_known_entries_that_stay_unreadable_hold_nothing_up() -> None:
+    console = Console([entry(n) for n in range(5)])
+    one = settled(life(console))
+    console.entries[2] = Odd(b"{", "broken since")
+    console.entries.append(entry(5))
+    settled(one)
+    assert numbers(one.store) == list(range(6))
+    console.asked.clear()
+    settled(one)
+    assert len(console.asked) <= 6
+
+
 @pytest.mark.parametrize("lie", ["short", "empty", "older", "another"])
 def test_one_answer_from_a_replica_that_lags_changes_nothing(lie: str) -> None:
     console = Console([entry(n) for n in range(50)])
@@ -321,6 +509,47 @@ def test_a_count_that_is_wrong_is_no_reason_to_ask_for_ever() -> None:
     assert numbers(one.store) == list(range(50))
 
 
+@pytest.mark.parametrize("how", ["grows", "jumps", "turns", "tears"])
+def test_whatever_a_server_answers_it_is_not_asked_without_end(how: str) -> None:
+    console = Console()
+    turns = count()
+
+    def answer(question: Question, now: float) -> Answer:
+        turn = next(turns)
+        assert isinstance(question, Activity)
+        numbers = range(turn * 100, turn * 100 + 15) if how != "grows" else range(question.offset, question.offset + 15)
+        items = tuple(Odd(b"{%d" % n, "torn") if how == "tears" and n % 2 else entry(n) for n in numbers)
+        items = items[::-1] if how == "turns" and turn % 3 == 0 else items
+        return Page(items, total=question.offset + 1_000)
+
+    console.answer = answer  # type: ignore[method-assign]
+    one = life(console, reach=SMALL)
+    one.until(one.now + 40.0)
+    assert next(turns) <= 20 * ASKS_MAX
+
+
+@given(st.data())
+@settings_of(max_examples=30)
+def test_no_answers_make_it_ask_more_than_its_share(data: st.DataObject) -> None:
+    """Pages of anything, in any order, with any count, of any server that changes its mind each time."""
+    number = st.integers(0, 60)
+    items = st.lists(st.one_of(number.map(entry), number.map(lambda n: Odd(b"{%d" % n, "torn"))), max_size=45)
+    run = st.tuples(number, st.integers(0, 40)).map(lambda pair: [entry(n) for n in range(pair[0], sum(pair))])
+    rows = st.one_of(run, run, items, run.map(lambda told: told[::-1]))
+    total = st.one_of(st.none(), st.integers(0, 120))
+    page = st.builds(lambda rows, total, cut: Page(tuple(rows), total=total, cut=cut), rows, total, st.booleans())
+    answers = st.one_of(page, page, page, st.sampled_from(list(TROUBLES.values())))
+    script = data.draw(st.lists(answers, min_size=1, max_size=12))
+    stream = ActivityStream(settings("activity-rbac", poll_s=2.0, start=Start(data.draw(STARTS))), SMALL)
+    state, now, asked = stream.recall("w1").state(), BEGIN, Counter[int]()
+    for turn in range(300):
+        now += stream.due(state, now)
+        (question,) = stream.ask(state, now)
+        asked[int((now - BEGIN) // 2.0)] += 1
+        state = stream.fold(state, [Reply(question, script[turn % len(script)], now, now)], now).state
+    assert max(asked.values()) <= 2 * ASKS_MAX
+
+
 def test_the_first_version_stands_in_for_the_second() -> None:
     console = Console([entry(1)], trouble={2: ABSENT})
     one = settled(life(console))
@@ -336,6 +565,15 @@ def test_no_such_api_is_told_once_and_looked_for_again() -> None:
     assert len(console.asked) <= 12
     console.trouble.clear()
     one.until(one.now + 700, step=5.0)
+    assert numbers(one.store) == [1]
+
+
+def test_an_api_that_was_there_and_is_another_now_is_looked_for_soon_though_its_list_is_empty() -> None:
+    console = Console(trouble={2: ABSENT})
+    one = settled(life(console, "now"))
+    console.trouble = {1: ABSENT}
+    console.entries.append(entry(1))
+    settled(one)
     assert numbers(one.store) == [1]
 
 

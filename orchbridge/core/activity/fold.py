@@ -9,7 +9,7 @@ import msgspec
 from orchbridge.core import times
 from orchbridge.core.activity import known as memory
 from orchbridge.core.activity.known import Known
-from orchbridge.core.activity.match import Stretch, Survey, aligned, backwards, stretch_of, survey
+from orchbridge.core.activity.match import Stretch, Survey, aligned, backwards, stretch_of, survey, unsure
 from orchbridge.core.activity.work import BATCH_BYTES_MAX, Work, begin, brief
 from orchbridge.core.facts import Commit, Odd
 from orchbridge.core.normalize.activity import digest
@@ -99,8 +99,11 @@ class _Sight:
         """Deliver what is new, or find the place."""
         work, stretch, known = self.work, self.stretch, self.work.state.known
         overlap = aligned(known, stretch)
+        if overlap is not None and unsure(known, stretch) and work.state.veiled < TORN_MAX:
+            work.wait(TORN_AGAIN_S, veiled=work.state.veiled + 1)
+            return
         if overlap is not None:
-            work.change(search=None, suspicion=None)
+            work.change(search=None, suspicion=None, veiled=0)
             self._onward(overlap)
             return
         found = survey(known, stretch)
@@ -111,13 +114,12 @@ class _Sight:
         elif work.state.search is None and found.first != expected:
             begin_at = max(0, known.position - len(known.digests))
             work.wait(0.0, search=begin_at, looked=None)  # look at everything that is known
-        elif work.state.search is not None and self._hides_some(found):
-            low = max(0, stretch.start - found.first[1] - REACH)
+        elif work.state.search is not None and (low := self._lower(found)) is not None:
             work.wait(0.0, search=low, looked=low)
         elif found.missing and len(found.missing) <= found.unread and work.state.torn < TORN_MAX:
             work.wait(TORN_AGAIN_S, torn=work.state.torn + 1)
-        elif len(found.missing) > found.unread and self.blind:
-            work.wait(0.0, search=0)
+        elif len(found.missing) > found.unread and self.blind and (work.state.search is None or work.state.looked != 0):
+            work.wait(0.0, search=0, looked=0)
         elif len(found.missing) > found.unread:
             self._suspect(found)
         elif found.twins and work.state.suspicion != (doubt := ("twins", str(found.twins))):
@@ -125,11 +127,14 @@ class _Sight:
         else:
             self._moved(found)
 
-    def _hides_some(self, found: Survey) -> bool:
-        """Whether known entries, and what became visible late among them, may stand below this stretch unseen."""
-        place, index = found.first
-        looked, low = self.work.state.looked, self.stretch.start - index - REACH
-        return place == 0 < index and self.stretch.start > 0 and (looked is None or max(0, low) < looked)
+    def _lower(self, found: Survey) -> int | None:
+        """Return where known entries, and what became visible late among them, may stand below this stretch unseen."""
+        (place, index), start, looked = found.first, self.stretch.start, self.work.state.looked
+        if not found.strange and not place == 0 < index:
+            return None
+        page = len(self.items) - place - REACH  # what is strange is looked at with as much below it as that holds
+        low = max(0, start - (page if found.strange else index + REACH))
+        return low if low < start and (looked is None or low < looked) else None
 
     def _onward(self, overlap: int) -> None:
         """Deliver what stands behind the known entries, as far as one batch holds it."""
@@ -221,7 +226,8 @@ class _Sight:
         """Nothing that is remembered is left: what is not older than the newest of it is new."""
         work, state = self.work, self.work.state
         since = times.seconds(state.known.newest)
-        head = replace(state.head, epoch=state.head.epoch + 1, since=since if since is not None else state.head.since)
+        since = since if since is not None else state.head.since
+        head = replace(state.head, epoch=state.head.epoch + 1, since=since, floor=since)
         work.counts = {}
         forgotten = Known(whole=True, newest=state.known.newest)
         work.change(head=head, search=None, suspicion=None, dirty=True, known=forgotten)

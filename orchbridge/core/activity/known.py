@@ -52,6 +52,7 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     high     entries accounted for, of which the server has purged `gone`
     digests  those of `Known`, packed; equal: its counts
     since    what is older is passed over, until the first that is not; Unix seconds
+    floor    what shows late and is older is passed over: it is from before the start, or of an earlier epoch
     odd      names of entries that were set aside
     newest_first  the server began its list with the newest when it was last asked
     """
@@ -68,6 +69,7 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     whole: bool = False
     newest: str | None = None
     since: float | None = None
+    floor: float | None = None
     odd: tuple[str, ...] = ()
     newest_first: bool = False
 

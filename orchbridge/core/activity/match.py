@@ -31,8 +31,9 @@ class Survey(msgspec.Struct, frozen=True):
 
     fresh    places in the stretch of what was never read: in between is what became visible late
     last     the place of the newest remembered one, `index` which of the remembered that is
-    first    likewise of the oldest; `below`: what is remembered of before that
+    first    likewise of the oldest; `below`: what is remembered of before that and may stand below the stretch
     missing  digests that should be here and are not; `reached`: none can be further up
+    strange  what stands below the first is none of what is remembered of before that: those are missing as well
     twins    how many may be missing of the kind that the stretch is made of: purged, or not here yet
     unread   how many entries of the stretch could not be read
     """
@@ -45,6 +46,7 @@ class Survey(msgspec.Struct, frozen=True):
     twins: int
     reached: bool
     unread: int
+    strange: bool = False
 
 
 def aligned(known: Known, stretch: Stretch) -> int | None:
@@ -57,6 +59,14 @@ def aligned(known: Known, stretch: Stretch) -> int | None:
         return None
     pairs = zip(known.digests[len(known.digests) - both :], stretch.digests[overlap - both : overlap], strict=True)
     return overlap if all(seen is None or one in {seen, WILD} for one, seen in pairs) else None
+
+
+def unsure(known: Known, stretch: Stretch) -> bool:
+    """Return whether an aligned stretch has something new behind known entries that cannot be read there."""
+    overlap = known.position - stretch.start
+    both = min(overlap, len(known.digests))
+    pairs = zip(known.digests[len(known.digests) - both :], stretch.digests[overlap - both : overlap], strict=True)
+    return overlap < len(stretch.digests) and any(seen is None and one != WILD for one, seen in pairs)
 
 
 def survey(known: Known, stretch: Stretch) -> Survey | None:
@@ -83,21 +93,24 @@ def survey(known: Known, stretch: Stretch) -> Survey | None:
     found = {index for _, index in matches}
     reached = stretch.ends or last[1] == len(known.digests) - 1
     horizon = len(known.digests) if reached else last[1]
+    strange = first[1] > 0 and any(digest is not None for digest in stretch.digests[: first[0]])
     missing = tuple(
         digest
         for index, digest in enumerate(known.digests[:horizon])
-        if index > first[1] and index not in found and digest != WILD
+        if (strange or index > first[1]) and index not in found and digest != WILD
     )
     unread = sum(digest is None for digest in stretch.digests)
     below = tuple(digest for index, digest in enumerate(known.digests[: first[1]]) if index not in found)
-    return Survey(tuple(sorted(fresh)), first, last, below, missing, twins if reached else 0, reached, unread)
+    below, twins = () if strange else below, twins if reached else 0
+    return Survey(tuple(sorted(fresh)), first, last, below, missing, twins, reached, unread, strange)
 
 
 def _lower_end(known: Known, stretch: Stretch) -> tuple[int, int]:
     """Return which remembered entry the stretch begins with, and how many more there may be of its kind.
 
-    Among equal ones that is the one that what follows fits best. Where it fits several as well, it is the one that
-    stands there if nothing has moved, else the newest; it stays doubtful where nothing else follows at all.
+    Among equal ones that is the one that what follows fits best. Where it fits several as well, it is the one behind
+    which nothing known is left out, then the one that stands there if nothing has moved, else the newest; it stays
+    doubtful where nothing else follows at all.
     """
     seen, digests = stretch.digests, known.digests
     if not seen or seen[0] not in digests:
@@ -105,6 +118,8 @@ def _lower_end(known: Known, stretch: Stretch) -> tuple[int, int]:
     lengths = {index: _common(digests, index, seen) for index, each in enumerate(digests) if each == seen[0]}
     best = max(lengths.values())
     fitting = [index for index, length in lengths.items() if length == best]
+    if best < len(seen):
+        fitting = [index for index in fitting if index + best == len(digests)] or fitting
     expected = len(digests) - known.position + stretch.start
     chosen = expected if expected in fitting else fitting[-1]
     return chosen, chosen - fitting[0] if best == len(seen) and chosen != expected else 0

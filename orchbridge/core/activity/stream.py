@@ -100,6 +100,7 @@ class ActivityStream:
                 fold_page(work, question, answer, reply.asked_at)
             else:
                 _failed(work, answer)
+            work.count()
         return work.batch()
 
     def due(self, state: ActivityState, now: float) -> float:
@@ -122,7 +123,7 @@ def _started(state: ActivityState, start: Start) -> ActivityState:
     if start.kind in {"now", "from"}:
         return state
     since = start.at if start.kind == "since" else None
-    head = msgspec.structs.replace(state.head, since=since)
+    head = msgspec.structs.replace(state.head, since=since, floor=since)
     return msgspec.structs.replace(state, head=head, start=None, begun=True)
 
 
@@ -146,7 +147,8 @@ def _failed(work: Work, answer: Answer) -> None:
             return
         if not state.absent:
             work.troubles.append((f"the activity of {work.service}", trouble))
-        moved = state.known.position and not state.absent  # it was there: upgraded, most likely
+        seen = bool(state.known.position) or state.total is not None
+        moved = seen and not state.absent  # it was there: upgraded, most likely
         work.wait(work.settings.poll_s if moved else ABSENT_RETRY_S, version=2, absent=True)
         return
     failures = state.failures + 1

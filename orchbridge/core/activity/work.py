@@ -22,6 +22,7 @@ from orchbridge.core.walk import Start
 replace = msgspec.structs.replace
 
 BATCH_BYTES_MAX = 8 * 1024 * 1024  # of what PE wrote
+ASKS_MAX = 100  # in one interval, whatever a server answers: what is left to read or to look for waits for the next
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -51,6 +52,8 @@ class ActivityState(msgspec.Struct, frozen=True):
     newest_first this server cannot order its list: it begins with the newest
     total        how many there are by the server's own count: a hint, never a place
     torn         how often the next entry could not be read
+    veiled       how often known entries could not be read while something new followed them
+    asks         how often something was asked in the interval that began at `since`
     absent       neither version of the API is there, and that was told
     """
 
@@ -68,6 +71,9 @@ class ActivityState(msgspec.Struct, frozen=True):
     total: int | None = None
     limit: int = Reach().limit
     torn: int = 0
+    veiled: int = 0
+    asks: int = 0
+    since: float = 0.0
     absent: bool = False
     due: float = 0.0
     failures: int = 0
@@ -93,6 +99,14 @@ class Work:
         """Ask nothing for so long."""
         self.change(due=self.now + seconds, **news)
 
+    def count(self) -> None:
+        """Count one question; where there were too many in this interval, the next one waits for its end."""
+        state, now, poll_s = self.state, self.now, self.settings.poll_s
+        fresh = not 0.0 <= now - state.since < poll_s
+        self.change(asks=1, since=now) if fresh else self.change(asks=state.asks + 1)
+        if self.state.asks >= ASKS_MAX:
+            self.change(due=max(state.due, self.state.since + poll_s))
+
     def deliver(self, item: Commit | Odd, digest: str | None, *, late: bool) -> None:
         """Make the record of one entry; what cannot be read is set aside, once."""
         state, origin = self.state, self.settings.origin
@@ -110,6 +124,8 @@ class Work:
                 self.change(known=replace(self.state.known, whole=False))
                 return  # from before the stream begins, or told in an earlier epoch
             self.change(head=replace(head, since=None))
+        if late and head.floor is not None and (moment is None or moment < head.floor):
+            return
         name = f"{digest}/{which}"
         self.records.append(commit_record(origin, head.epoch_name, self.service, item, name, self.observed, late=late))
 
@@ -130,7 +146,7 @@ class Work:
         kept = tuple(digests[max(0, len(digests) - room) :])
         counts = {digest: count for digest in set(kept) if (count := self.counts.get(digest, 1)) > 1}
         counts.pop(WILD, None)
-        whole = whole and len(kept) == position
+        whole = whole and len(kept) == position == len(digests)  # one that was purged may come back
         known, gone = self.state.known, self.state.known.gone + purged
         self.change(known=replace(known, position=position, gone=gone, digests=kept, counts=counts, whole=whole))
         self.change(dirty=True, begun=True)

@@ -31,6 +31,7 @@ BEGIN = 1_000_000.0
 REACH = Reach(limit=40, kept=24, overlap=4, room=6)
 ORIGIN = Origin("prod", Rules())
 BURIED_MAX = REACH.kept - 8
+AGAIN_MAX = 10  # the same question within one moment
 seeds = st.integers(0, 2**16)
 pauses = st.sampled_from([0.0, 0.5, 1.0, 4.0])
 ABSENT = Trouble("absent", "not found", status=404)
@@ -46,6 +47,10 @@ class Entry:
     buried: int = 0
     excused: bool = False
     shown: bool = False
+
+    @property
+    def serial(self) -> int:
+        return int(self.text[1:])
 
     @cached_property
     def brief(self) -> str:
@@ -71,6 +76,7 @@ class ActivityMachine(RuleBasedStateMachine):
         self.newest_first = self.clamped = False
         self.versions = {1, 2}
         self.last: Page | None = None
+        self.asked, self.asked_at = Counter[Activity](), 0.0
         self.told: Counter[str] = Counter()
         self.in_epoch: Counter[tuple[str, str]] = Counter()
         self.newest = 0  # second of the newest entry told, or there before a start "now"
@@ -112,6 +118,7 @@ class ActivityMachine(RuleBasedStateMachine):
         if isinstance(question, JobDetail):
             return Job(question.job, "running", b"{}", created=times.text(BEGIN))
         assert isinstance(question, Activity)
+        self._not_for_ever(question, now)
         if question.version not in self.versions:
             return ABSENT
         rows = [entry.fact for entry in self.shown(now)]
@@ -127,6 +134,13 @@ class ActivityMachine(RuleBasedStateMachine):
             return self.last if how == "again" and self.last is not None else page
         self.last = page
         return self.faults.change(question, page, self.random)
+
+    def _not_for_ever(self, question: Activity, now: float) -> None:
+        """The stream ends a look that is too long; one that asks the same again and again has lost its way."""
+        self.asked = self.asked if now == self.asked_at else Counter()
+        self.asked_at = now
+        self.asked[question] += 1
+        assert self.asked[question] <= AGAIN_MAX, f"asks for ever at {now}: {question}"
 
     def _most(self) -> int | None:
         """One question a tick while nothing happens and the server is well."""
@@ -162,6 +176,10 @@ class ActivityMachine(RuleBasedStateMachine):
         self._disturb()
         for entry in self.entries[:count]:
             entry.excused = True
+        for entry in self.entries:  # as many that show deeper than a look reads would hide that the place moved
+            entry.excused = entry.excused or (entry.buried >= REACH.overlap and not self.told[entry.text])
+        # an epoch that begins now cannot know which of equal ones went, and whether they were purged
+        self.lost |= {entry.text for entry in self.entries[:count]} & {entry.text for entry in self.entries[count:]}
         del self.entries[:count]
         self.carrier.until(self.now + pause, Random(1))
 
@@ -177,11 +195,17 @@ class ActivityMachine(RuleBasedStateMachine):
         self.carrier.now += 2.0
         saved = self.backups[which % len(self.backups)]
         there = {id(entry) for entry in self.entries}
-        self.lost |= {entry.text for entry in self.entries} - {entry.text for entry in saved}
+        self.lost |= self._taken_back(saved)
         self.entries = [replace(entry) for entry in saved]
         for entry in self.entries:
             entry.excused = entry.excused or id(entry) not in there
         self.carrier.until(self.now + pause, Random(1))
+
+    def _taken_back(self, saved: list[Entry]) -> set[str]:
+        """What misses behind the first of a list that went back; whether it was purged before, nobody can tell."""
+        lowest = min((entry.serial for entry in saved), default=self.serial)
+        there = {entry.text for entry in self.entries} | {f"#{serial}" for serial in range(lowest, self.serial + 1)}
+        return there - {entry.text for entry in saved}
 
     def _disturb(self) -> None:
         """What is not visible yet while the list changes below it cannot be told from what was there before."""
@@ -249,7 +273,9 @@ class ActivityMachine(RuleBasedStateMachine):
         self.faults.heal()
         self.carrier.fates = []
         self.versions = self.versions or {2}
-        self.carrier.until(self.now + (700.0 if self.carrier.state.absent else 60.0), Random(1), step=1.0)
+        self.carrier.until(self.now + 60.0, Random(1), step=1.0)
+        if self.carrier.state.absent:
+            self.carrier.until(self.now + 700.0, Random(1), step=1.0)
         self.nothing_is_told_twice()
         there = Counter(entry.text for entry in self.shown(self.now) if self._due(entry))
         for text, count in there.items():
