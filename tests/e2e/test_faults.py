@@ -139,7 +139,7 @@ def verdict_of(name: str, life: Life) -> Verdict:
 def worlds(request: pytest.FixtureRequest) -> Iterator[Worlds]:
     """The worlds of the rows that are to be tested, all under way from the first test on."""
     wanted = {item.callspec.params["name"] for item in request.session.items if hasattr(item, "callspec")
-              and "worlds" in getattr(item, "fixturenames", ())}  # fmt: skip
+              and item.path == request.path and "worlds" in getattr(item, "fixturenames", ())}  # fmt: skip
     with Worlds({name: case for name, case in CASES.items() if name in wanted}, verdict_of) as found:
         yield found
 
