@@ -84,13 +84,13 @@ class Renewing:
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Care for them while the block runs."""
-        keeping = [asyncio.create_task(self._keep(post), name=f"token of {post.job.source}") for post in self._posts]
-        try:
-            yield
-        finally:
-            for task in keeping:
-                task.cancel()
-            await asyncio.gather(*keeping, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:  # a keeper that died would be missed by nobody
+            keeping = [group.create_task(self._keep(post), name=f"token of {post.job.source}") for post in self._posts]
+            try:
+                yield
+            finally:
+                for task in keeping:
+                    task.cancel()
 
     async def _keep(self, post: _Post) -> None:
         pause_s = FIRST_S
@@ -104,7 +104,9 @@ class Renewing:
             try:
                 pause_s = await self._care(post)
             except Exception as error:
-                self._log.error("token.not_renewed", source=post.job.source, error=type(error).__name__)
+                self._log.error(
+                    "token.not_renewed", source=post.job.source, error=type(error).__name__, hint="please report it"
+                )
                 pause_s = AGAIN_MAX_S
 
     async def _rest(self, post: _Post, seconds: float) -> None:

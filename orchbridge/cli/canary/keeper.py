@@ -71,13 +71,13 @@ class Canaries:
         async with contextlib.AsyncExitStack() as open_clients:
             for client in self._clients.values():
                 await open_clients.enter_async_context(client)
-            keeping = [asyncio.create_task(self._keep(each), name=f"canary {each.source}") for each in self._errands]
-            try:
-                yield
-            finally:
-                for task in keeping:
-                    task.cancel()
-                await asyncio.gather(*keeping, return_exceptions=True)
+            async with asyncio.TaskGroup() as group:  # a keeper that died would be missed by nobody
+                keeping = [group.create_task(self._keep(each), name=f"canary {each.source}") for each in self._errands]
+                try:
+                    yield
+                finally:
+                    for task in keeping:
+                        task.cancel()
 
     async def _keep(self, errand: Errand) -> None:
         perch = self._perches[errand.source]
