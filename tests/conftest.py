@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -23,6 +24,10 @@ for _name in ("orchbridge", "ci", "deep"):
 hypothesis.settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "orchbridge")
 )
+
+# Whoever runs tests in the background may have told them to ignore Ctrl-C, which every program they start inherits.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LACK = pytest.StashKey[str]()
 _TOOLS = pytest.StashKey[dict[tuple[str, ...], str]]()
