@@ -40,7 +40,8 @@ from orchbridge.core.questions import (
     Trouble,
 )
 from orchbridge.core.records import QUARANTINE, Record
-from orchbridge.core.redact import Rules, redact_odd
+from orchbridge.core.redact import Rules
+from orchbridge.core.redact_odd import redact_odd
 from orchbridge.formats.cloudevents import BinaryCodec
 from orchbridge.orchestrator.wire import read
 from orchbridge.sinks.memory import MemorySink, MemoryStore

@@ -12,7 +12,8 @@ import msgspec
 from orchbridge.core.facts import Odd
 from orchbridge.core.normalize.context import Context, Origin
 from orchbridge.core.records import ERROR, QUARANTINE, Record
-from orchbridge.core.redact import redact_odd, redact_text
+from orchbridge.core.redact import redact_text
+from orchbridge.core.redact_odd import redact_odd
 from orchbridge.core.size import cut_text
 
 ROOM = 12_000  # of the original, in bytes as JSON
