@@ -21,7 +21,8 @@ from orchbridge.core.questions import Answer, Page, Reply, Trouble
 from orchbridge.core.records import Record
 from orchbridge.core.redact import redact_text
 from orchbridge.core.settings import StreamSettings
-from orchbridge.core.walk import Happening, Left, Listed, Reset, Seen, Start, Walk, fold_page, merge
+from orchbridge.core.walk import Happening, Left, Listed, Reset, Seen, Start, Walk
+from orchbridge.core.walking import fold_page, merge
 from orchbridge.core.window import BACKFILL
 
 LIMIT_MIN = 10

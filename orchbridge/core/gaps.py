@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from orchbridge.core.head import GAPS_MAX
-from orchbridge.core.walk import Folded, Gap, Happening, Hole, Walk, merge, replace
+from orchbridge.core.walk import Folded, Gap, Happening, Hole, Walk, replace
+from orchbridge.core.walking import merge
 
 FIRST_LOOK_S = 4.0
 LOOK_EVERY_S = 10.0

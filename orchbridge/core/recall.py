@@ -12,7 +12,8 @@ from orchbridge.core.errors import Corrupt
 from orchbridge.core.head import Head
 from orchbridge.core.ports import Recalled
 from orchbridge.core.settings import StreamSettings
-from orchbridge.core.walk import Walk, resumed
+from orchbridge.core.walk import Walk
+from orchbridge.core.walking import resumed
 
 M = TypeVar("M", bound=memos.Memo)
 
