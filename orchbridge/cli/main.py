@@ -99,7 +99,13 @@ def demo(seconds: str | None, data: Path, listen: str, seed: int) -> None:
 
 @main.command(short_help="Play an orchestrator on a port, to try things on.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8143, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8143,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
 @click.option(
     "--tls",
     "tls",
@@ -116,7 +122,7 @@ def demo(seconds: str | None, data: Path, listen: str, seed: int) -> None:
     metavar="NAME[:KEY=VALUE,...]",
     help="What happens, see --list; with parameters: backlog:jobs=1000,events=100.  [default: demo]",
 )
-@click.option("--version", "version", default=None, help="Behave as this PE version: 2016.4 ... 2021.7.1, 2025.")
+@click.option("--version", "version", default=None, help="Behave as this release of PE, from 2016.2 on, see --list.")
 @click.option("--seed", type=int, default=None, help="Another seed is another story.  [default: 1]")
 @click.option(
     "--state",

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from orchbridge.cli.exits import DONE, UNAVAILABLE, code_of, say
 from orchbridge.core.errors import ConfigError
-from orchbridge.sim.knobs import RULES, VERSIONS, Knobs
+from orchbridge.sim import releases
+from orchbridge.sim.knobs import RULES, Knobs
 from orchbridge.sim.scenarios import SCENARIOS
 from orchbridge.sim.serve import SimulatorOptions, serve
 
@@ -36,17 +37,21 @@ def run_simulator(given: dict[str, Any]) -> int:
 def _options(given: dict[str, Any]) -> SimulatorOptions:
     knobs, version = list(given["knobs"]), given["version"]
     if version is not None:
-        if version not in VERSIONS:
-            raise ConfigError(
-                f"--version takes {', '.join(VERSIONS)}, not {version!r}", hint="of others, take the one before"
-            )
+        releases.number_of(version)
         knobs.append(f"shape_version={version}")
     token: str | None = given["token"]
     file: Path | None = given["token_file"]
     if file is not None:
         if token is not None:
             raise ConfigError("--token and --token-file are both given", hint="give one of them")
-        token = file.read_text(encoding="utf-8").strip()
+        try:
+            token = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"--token-file {file}: it cannot be read as text", hint="write the token into it"
+            ) from error
+    if token == "":
+        raise ConfigError("the token is empty", hint="give one, or leave it away to let everybody in")
     return SimulatorOptions(
         host=given["host"],
         port=given["port"],
@@ -67,6 +72,11 @@ def _list() -> None:
     for name, scenario in SCENARIOS.items():
         scenarios.add_row(name, scenario.description)
     console.print(scenarios)
+    rows = Table("release", "has, beside what the ones before it have", box=None, pad_edge=False)
+    for row in releases.ROWS:
+        rows.add_row(row, "; ".join(releases.news_of(row)))
+    console.print()
+    console.print(rows)
     knobs = Table("knob", "as it stands", "forms", box=None, pad_edge=False)
     for name, rule in RULES.items():
         knobs.add_row(name, str(getattr(Knobs(), name)), " | ".join(rule.forms))

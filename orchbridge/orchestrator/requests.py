@@ -68,7 +68,7 @@ def to_request(question: Question) -> Request:  # noqa: PLR0912 - one branch for
             return _get("/jobs/:id/events", job, params=_from(start))
         case JobNodes(job, limit, offset):
             page = {"limit": str(limit), "offset": str(offset)}
-            return _get("/jobs/:id/nodes", job, params=(page, *_plainest(limit, offset)))
+            return _get("/jobs/:id/nodes", job, params=(page, {}))  # before 2017.3 there are no pages: all at once
         case PlanDetail(plan):
             return _get("/plan_jobs/:id", plan)
         case PlanEvents(plan, start):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from orchbridge.sim import releases
 from orchbridge.sim.people import User
 from orchbridge.sim.rows import JOB_ENDS, Job
 
@@ -95,7 +96,7 @@ def about_job(world: World, job: Job, at: float, state: str) -> None:
         return [_of_node(number, type_, task, node) | told for node in nodes]
 
     told: dict[str, Any] = {}
-    if world.knobs.at_least("2021.7.1"):
+    if world.knobs.has(releases.ACTIVITY_TIMES):
         told = {"name": str(job.id), "start_timestamp": world.course.text(job.created), "state": state}
         if state in JOB_ENDS - {"failed"}:
             told |= {"finish_timestamp": world.course.text(at), "duration": round(at - job.created, 3)}

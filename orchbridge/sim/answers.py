@@ -12,6 +12,7 @@ from orchbridge.sim.knobs import Knobs
 from orchbridge.sim.orders import Asker
 from orchbridge.sim.people import User
 from orchbridge.sim.problems import Problem, denied, integer, invalid, missing, typed
+from orchbridge.sim.releases import ALWAYS, Feature
 from orchbridge.sim.world import World
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "invalid",
     "missing",
     "not_found",
+    "params",
     "problem_body",
     "reply",
     "typed",
@@ -80,19 +82,24 @@ Handler: TypeAlias = Callable[[Ask], Answer]
 class Route:
     """One endpoint: `template` is its path below /orchestrator/v1, and its name in counts.
 
-    `params` are the query parameters it knows; `since` is the first release that has it; `right`
-    is what the user needs for it; `lasting` says that it changes the world, `tried` that it
-    does so even where it is refused.
+    `params` are the query parameters it knows, and what of a release knows them; `since` is what of a
+    release has it; `right` is what the user needs for it; `lasting` says that it changes the world,
+    `tried` that it does so even where it is refused.
     """
 
     method: str
     template: str
     handler: Handler
-    params: tuple[str, ...] = ()
-    since: str = "2016.4"
+    params: Mapping[str, Feature] = field(default_factory=dict)
+    since: Feature = ALWAYS
     right: str | None = None
     lasting: bool = False
     tried: bool = False
+
+
+def params(*names: str, since: Feature = ALWAYS) -> dict[str, Feature]:
+    """Return query parameters that all came at one time."""
+    return dict.fromkeys(names, since)
 
 
 def reply(value: Any, status: int = 200) -> Reply:

@@ -30,6 +30,7 @@ from orchbridge.sim.truth import TruthLog
 from orchbridge.sim.world import World
 
 API = "/orchestrator/v1"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 API_ROUTES = (
     *routes_jobs.ROUTES,
     *routes_inventory.ROUTES,
@@ -66,7 +67,7 @@ def create_app(
         *_paths(house, "/rbac-api/v2", routes_rbac.REVOCATION, guarded=True),
         *_paths(house, "/activity-api", routes_activity.ROUTES, guarded=True),
         *_paths(house, "/sim", (*routes_sim.ROUTES, *routes_people.ROUTES), guarded=False),
-        *_paths(house, "", (_anything("GET"), _anything("POST")), guarded=False),
+        *_paths(house, "", tuple(map(_anything, METHODS)), guarded=False),
     ]
     app = Starlette(routes=paths)
     app.state.house = house

@@ -100,6 +100,7 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
     "patching::adhoc": {},
     "lockdown::all": {},
 }
+SCRIPTED = frozenset({"patching::adhoc"})  # run a script where others run a task
 FORBIDDEN_PLANS = frozenset({"lockdown::all"})
 
 

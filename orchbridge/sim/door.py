@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from secrets import compare_digest
 from typing import Any
 
@@ -20,6 +20,9 @@ from orchbridge.sim.people import BRIDGE, User
 from orchbridge.sim.rbac import NO_KEEPALIVE
 from orchbridge.sim.wire import Wire
 from orchbridge.sim.world import World
+
+BODY_MAX = 64 * 1024 * 1024  # no limit is documented; what travels between orchestrator and agents has this one
+RBAC = "/rbac-api"
 
 
 @dataclass(slots=True)
@@ -158,25 +161,28 @@ class Door:
 
     async def _handled(self, request: Request, user: User) -> Answer:
         world = self._house.world
-        route = self._routes.get("GET" if request.method == "HEAD" else request.method)
+        there = {method: route for method, route in self._routes.items() if world.knobs.has(route.since)}
+        if not there:
+            return not_found()
+        route = there.get("GET" if request.method == "HEAD" else request.method)
         if route is None:
             return Problem(405, "method-not-allowed", "Method Not Allowed")
-        if self._tricky and not world.knobs.at_least(route.since):
-            return not_found()
         if route.right is not None and not user.may(route.right):
             return denied(f"You need the permission {route.right}")
         body: Any = None
         if route.method != "GET":
-            try:
-                raw = await request.body()
-                body = msgspec.json.decode(raw) if raw else None
-            except ClientDisconnect:
-                return invalid("The body did not arrive")
-            except msgspec.DecodeError:
-                return invalid("The body is not JSON")
+            body = await _body(request)
+            if isinstance(body, Problem):
+                return (
+                    body
+                    if not self._prefix.startswith(RBAC)
+                    else replace(body, kind="puppetlabs.rbac/malformed-request")
+                )
         query = {name: value for name, value in request.query_params.items() if name != "token"}
-        if world.knobs.unknown_query_params == "400" and not query.keys() <= set(route.params):
-            return invalid(f"Unknown parameters: {', '.join(sorted(query.keys() - set(route.params)))}")
+        known = {name for name, since in route.params.items() if world.knobs.has(since)}
+        if world.knobs.unknown_query_params == "400" and not query.keys() <= known:
+            return invalid(f"Unknown parameters: {', '.join(sorted(query.keys() - known))}")
+        query = {name: value for name, value in query.items() if name in known}
         ask = Ask(
             world,
             world.advance(self._house.clock()),
@@ -189,6 +195,23 @@ class Door:
             ip=f"{request.client.host if request.client else '127.0.0.1'}, 127.0.0.1",
         )
         return self._house.ask(self._prefix, route, ask)
+
+
+async def _body(request: Request) -> Any:
+    """Return what a request brings, None where it brings nothing, or what is wrong with it."""
+    raw = bytearray()
+    try:
+        async for part in request.stream():
+            raw += part
+            if len(raw) > BODY_MAX:
+                return Problem(413, "request-too-large", f"The body is larger than {BODY_MAX} bytes")
+        return msgspec.json.decode(raw) if raw else None
+    except ClientDisconnect:
+        return invalid("The body did not arrive")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return invalid("The body is not JSON")
+    except RecursionError:
+        return invalid("The body is nested too deeply")
 
 
 def _base(request: Request, world: World) -> str:

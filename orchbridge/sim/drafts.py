@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from orchbridge.sim.catalogue import TASKS, planted, sensitive_plan_parameters
+from orchbridge.sim import releases
+from orchbridge.sim.catalogue import SCRIPTED, TASKS, planted, sensitive_plan_parameters
 from orchbridge.sim.results import run_result, task_result
 from orchbridge.sim.script import Fate, JobDraft, PlanDraft, PlanStep, life
 
@@ -127,7 +128,8 @@ LONG_TEXT = "Änderungsfenster geöffnet – these nodes take part, in this orde
 def plan(world: World, random: Random, nodes: Sequence[str], asked: Mapping[str, Any], *, fails: bool) -> PlanDraft:
     """Return a plan that talks, runs a task and a sub-plan, and ends. `asked` is the body of command/plan_run."""
     name = str(asked["plan_name"])
-    child = task(world, random, nodes, {"task": "service::restart", "params": {"service": "httpd"}}, "plan_task")
+    type_ = "plan_script" if name in SCRIPTED and world.knobs.has(releases.PLAN_TYPES) else "plan_task"
+    child = task(world, random, nodes, {"task": "service::restart", "params": {"service": "httpd"}}, type_)
     shortest, _ = world.node_seconds
     pause = shortest / 4
     long_text = LONG_TEXT + ", ".join(nodes) + " ... " + "und nochmals für später – " * 60
@@ -137,7 +139,7 @@ def plan(world: World, random: Random, nodes: Sequence[str], asked: Mapping[str,
         PlanStep(0.05, None, state="running"),
         PlanStep(0.1, "out_message", {"message": f"{name}: wave 1 of {1 + len(nodes)}"}),
         PlanStep(pause, "out_message", {"message": long_text}),
-        PlanStep(started, "task_start", child=child),
+        PlanStep(started, f"{type_.removeprefix('plan_')}_start", child=child),
         PlanStep(done, "plan_start", {"plan": "rollout::drain"}),
         PlanStep(done + pause, "out_message", {"message": f"signed in with token={planted('message-token')}"}),
     ]

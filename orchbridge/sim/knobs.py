@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from orchbridge.core.errors import ConfigError
-
-VERSIONS = ("2016.4", "2017.3", "2018.1", "2019.8", "2021.0", "2021.6", "2021.7.1", "2025")
+from orchbridge.sim import releases
+from orchbridge.sim.releases import Feature
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,13 @@ class Dose:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a knob accepts: a form ending in `:` takes a number, `many` allows several forms joined with `+`."""
+    """What a knob accepts: a form ending in `:` takes a number, `many` allows several forms joined with `+`,
+    `between` releases between the forms too."""
 
     forms: tuple[str, ...]
     options: tuple[str, ...] = ()
     many: bool = False
+    between: bool = False
 
 
 AUTH_FAULTS = ("expired", "revoked", "timed-out", "invalid", "user-revoked", "unauthenticated")
@@ -63,7 +65,7 @@ RBAC_STATUS = {
 P = ("p",)
 
 RULES: Mapping[str, Rule] = {
-    "shape_version": Rule(VERSIONS),
+    "shape_version": Rule(releases.ROWS, between=True),
     "default_order": Rule(("asc-timestamp", "desc-name")),
     "timestamps_key": Rule(("created_timestamp", "started_timestamp", "both")),
     "duration_type": Rule(("number", "string")),
@@ -127,7 +129,7 @@ RULES: Mapping[str, Rule] = {
 class Knobs:
     """The setting of every knob; raises ConfigError where a value is not one of its forms.
 
-    shape_version             fields, parameters and routes of that release
+    shape_version             fields, parameters and routes of that release; any from 2016.2 on
     default_order             of /jobs where the client asks for none
     timestamps_key            how the creation time is spelled
     duration_type             JSON type of durations
@@ -216,15 +218,16 @@ class Knobs:
             taken_apart(name, value)
 
     @classmethod
-    def parse(cls, settings: Iterable[str]) -> Knobs:
-        """Return the defaults with these `name=value` texts applied; raise ConfigError."""
-        knobs = cls()
+    def parse(cls, settings: Iterable[str]) -> dict[str, str]:
+        """Return what these `name=value` texts turn, by name; raise ConfigError."""
+        given: dict[str, str] = {}
         for text in settings:
             name, equals, value = text.partition("=")
             if not equals:
                 raise ConfigError(f"knob {text!r} has no value", hint="write it as name=value")
-            knobs = knobs.turned({name.strip(): value.strip()})
-        return knobs
+            given[name.strip()] = value.strip()
+        cls().turned(given)
+        return given
 
     def turned(self, changes: Mapping[str, str]) -> Knobs:
         """Return a copy with these values; raise ConfigError for an unknown name or value."""
@@ -245,15 +248,18 @@ class Knobs:
         """Return the forms of a knob in the order given."""
         return taken_apart(name, getattr(self, name))
 
-    def at_least(self, version: str) -> bool:
-        """Whether the release played is this one or a newer one."""
-        return VERSIONS.index(self.shape_version) >= VERSIONS.index(version)
+    def has(self, feature: Feature) -> bool:
+        """Whether the release played has this."""
+        return releases.has(self.shape_version, feature)
 
 
 @lru_cache(maxsize=1024)
 def taken_apart(name: str, value: str) -> tuple[Dose, ...]:
     """Return the forms of one value; raise ConfigError where the knob does not take them."""
     rule = RULES[name]
+    if rule.between:
+        releases.number_of(value)
+        return (Dose(value),)
     parts = value.split("+") if rule.many else [value]
     return tuple(_dose(name, rule, part) for part in parts)
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from orchbridge.sim import releases
 from orchbridge.sim.answers import Answer, Ask, Problem, Reply, integer, invalid
 from orchbridge.sim.eventlog import Slice
 from orchbridge.sim.rows import Job, Plan
@@ -34,10 +35,8 @@ class Page:
         return rows[self.offset :] if self.limit is None else rows[self.offset : self.offset + self.limit]
 
 
-def page_of(
-    ask: Ask, orders: tuple[str, ...], *, by: str, order: str, limit: int | None, ordered_since: str = "2017.3"
-) -> Page | Problem:
-    """Return the page the query asks for, or what is wrong with it; older servers do not look at its order."""
+def page_of(ask: Ask, orders: tuple[str, ...], *, by: str, order: str, limit: int | None) -> Page | Problem:
+    """Return the page the query asks for, or what is wrong with it."""
     numbers: dict[str, int] = {}
     for name in ("limit", "offset"):
         if name in ask.query:
@@ -45,9 +44,7 @@ def page_of(
             if isinstance(number, Problem):
                 return number
             numbers[name] = number
-    wanted = (by, order)
-    if ask.knobs.at_least(ordered_since):
-        wanted = (ask.query.get("order_by", by), ask.query.get("order", order))
+    wanted = (ask.query.get("order_by", by), ask.query.get("order", order))
     if wanted[0] not in orders:
         return invalid(f"order_by must be one of {', '.join(orders)}, not {wanted[0]!r}")
     if wanted[1] not in {"asc", "desc"}:
@@ -63,7 +60,9 @@ def page_of(
 
 def envelope(ask: Ask, items: bytes, page: Page, total: int, type_: str | None = None) -> Reply:
     """Return `{"items": [...], "pagination": {...}}`."""
-    null = ask.knobs.empty_total == "null" or (ask.knobs.empty_total == "auto" and not ask.knobs.at_least("2021.7.1"))
+    null = ask.knobs.empty_total == "null" or (
+        ask.knobs.empty_total == "auto" and not ask.knobs.has(releases.ZERO_TOTAL)
+    )
     echo: dict[str, object] = {
         "limit": page.limit,
         "offset": page.offset,
@@ -79,7 +78,7 @@ def envelope(ask: Ask, items: bytes, page: Page, total: int, type_: str | None =
 def finished_between(ask: Ask, rows: list[Ended]) -> list[Ended] | Problem:
     """Return the rows that ended between min_finish_timestamp and max_finish_timestamp, both inclusive."""
     for name, keep in (("min_finish_timestamp", operator.ge), ("max_finish_timestamp", operator.le)):
-        if name not in ask.query or not ask.knobs.at_least("2021.6"):
+        if name not in ask.query:
             continue
         try:
             border = datetime.strptime(ask.query[name], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()

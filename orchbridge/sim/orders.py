@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from orchbridge.sim import drafts
+from orchbridge.sim import drafts, releases
 from orchbridge.sim.catalogue import FORBIDDEN_PLANS, PLANS, TASKS
 from orchbridge.sim.people import ON_TARGET, User
 from orchbridge.sim.problems import Problem, denied, invalid, missing, typed
 from orchbridge.sim.puppet_types import lacking, wrong
+from orchbridge.sim.releases import Feature
 from orchbridge.sim.script import JobDraft, PlanDraft
 from orchbridge.sim.targets import nodes_of, queried
 
@@ -40,6 +41,18 @@ PLAN: Mapping[str, type] = {
     **dict.fromkeys(("plan_name", "environment", "description"), str),
     **{"params": dict, "userdata": dict, "timeout": int},
 }
+SINCE: Mapping[str, Feature] = {
+    "userdata": releases.USERDATA,
+    "timeout": releases.TIMEOUT,
+}
+DEPLOY_SINCE: Mapping[str, Feature] = {
+    **SINCE,
+    "description": releases.JOB_WORDS,
+    "no_noop": releases.NO_NOOP,
+    **dict.fromkeys(("filetimeout", "http_connect_timeout", "http_keepalive_timeout"), releases.RUN_FLAGS),
+    **dict.fromkeys(("http_read_timeout", "ordering", "skip_tags", "tags"), releases.RUN_FLAGS),
+    **dict.fromkeys(("use_cached_catalog", "usecacheonfailure"), releases.RUN_FLAGS),
+}
 TARGET: Mapping[str, type] = {
     **dict.fromkeys(("user", "transport", "password", "private-key-content", "run-as", "sudo-password"), str),
     **{"hostnames": list, "port": int, "connect-timeout": int, "tty": bool, "tmpdir": str},
@@ -60,6 +73,14 @@ class Asker:
         return Random(f"{world.seed}/{world.job_ids.last}/{world.plan_ids.last}")  # noqa: S311 - invented load
 
 
+def _looked_at(by: Asker, body: Any, since: Mapping[str, Feature]) -> Any:
+    """Return a body without the keys that this release does not know yet: it does not look at them."""
+    if not isinstance(body, Mapping):
+        return body
+    knobs = by.world.knobs
+    return {key: value for key, value in body.items() if key not in since or knobs.has(since[key])}
+
+
 def environment_problem(world: World, name: str) -> Problem | None:
     """Return 404 for an environment that is not there."""
     return None if name in world.environments else missing("environment", name, environment=name)
@@ -70,6 +91,7 @@ def deploy(by: Asker, body: Body) -> JobDraft | Problem:
     problem = deploy_problem(by, body)
     if problem is not None:
         return problem
+    body = _looked_at(by, body, DEPLOY_SINCE)
     scope = body.get("scope")
     nodes = nodes_of(by, scope, body["environment"]) if scope else sorted(by.world.agents)
     if isinstance(nodes, Problem):
@@ -84,6 +106,7 @@ def deploy(by: Asker, body: Body) -> JobDraft | Problem:
 
 def deploy_problem(by: Asker, body: Body) -> Problem | None:
     """Return what is wrong with a puppet run, whatever its nodes."""
+    body = _looked_at(by, body, DEPLOY_SINCE)
     problem = typed(body, DEPLOY)
     if problem is not None:
         return problem
@@ -96,7 +119,7 @@ def deploy_problem(by: Asker, body: Body) -> Problem | None:
         return invalid("noop and no_noop exclude each other")
     if environment == "" and (body.get("enforce_environment", True) or not body.get("scope")):
         return Problem(400, "empty-environment", "The environment is empty", {"environment": ""})
-    if target is not None and not by.world.knobs.at_least("2017.3"):
+    if target is not None and by.world.knobs.has(releases.UNKNOWN_TARGET):
         details = {"environment": environment, "target": target}
         return Problem(400, "unknown-target", f"There is no application {target}", details)
     return environment_problem(by.world, environment) if environment else None
@@ -104,6 +127,7 @@ def deploy_problem(by: Asker, body: Body) -> Problem | None:
 
 def task(by: Asker, body: Body, type_: str = "task") -> JobDraft | Problem:
     """Return the task job that a body of command/task asks for; nodes without permission are left out."""
+    body = _looked_at(by, body, SINCE)
     problem = typed(body, TASK)
     if problem is not None:
         return problem
@@ -146,7 +170,7 @@ def may_run_task(by: Asker, name: str) -> bool:
 
 
 def _permitted_nodes(by: Asker, name: str, nodes: list[str] | None) -> list[str] | Problem:
-    if by.user.may(f"tasks:run:{name}"):
+    if by.user.may(f"tasks:run:{name}") or not by.world.knobs.has(releases.TASK_RIGHTS):
         return nodes or []
     allowed: set[str] = set()
     reachable = False
@@ -179,6 +203,7 @@ def _agentless(targets: list[Any], nodes: list[str]) -> frozenset[str] | Problem
 
 def plan(by: Asker, body: Body) -> PlanDraft | Problem:
     """Return the plan that a body of command/plan_run asks for."""
+    body = _looked_at(by, body, SINCE)
     problem = typed(body, PLAN)
     if problem is not None:
         return problem

@@ -36,9 +36,9 @@ def denied(msg: str) -> Problem:
 
 def integer(name: str, text: str) -> int | Problem:
     """Return the number a path or parameter holds, or what is wrong with it."""
-    if text.isascii() and text.isdigit() and int(text) < MAX_ID:
+    if text.isascii() and text.isdigit() and len(text.lstrip("0")) <= len(str(MAX_ID)) and int(text) < MAX_ID:
         return int(text)
-    return invalid(f"{name} must be a non-negative integer, not {text!r}")
+    return invalid(f"{name} must be a non-negative integer, not {text[:200]!r}")
 
 
 def typed(body: Any, kinds: Mapping[str, type]) -> Problem | None:

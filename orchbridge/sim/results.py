@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from orchbridge.sim import releases
 from orchbridge.sim.catalogue import planted
 from orchbridge.sim.knobs import Knobs
 
@@ -69,6 +70,8 @@ def dressed(result: Any, node_state: str | None, knobs: Knobs) -> Any:
         return None
     if not isinstance(result, dict):
         return result
+    if "_sensitive" in result and not knobs.has(releases.SENSITIVE_RESULTS):
+        result = {**result, "_sensitive": planted("result-sensitive")}
     if "error-string" in odd and node_state in {"failed", "errored"}:
         result = {**result, "_error": "the task failed, and this is all it says"}
     if "big" in odd and "report-url" not in result:

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from orchbridge.sim import releases
 from orchbridge.sim.activity import Commit
-from orchbridge.sim.answers import Answer, Ask, Problem, Route, integer, reply
+from orchbridge.sim.answers import Answer, Ask, Problem, Route, integer, params, reply
 
 LIMIT = 1000
 SUBJECTS = "users"  # what every subject is
@@ -37,7 +38,7 @@ def first_version(ask: Ask) -> Answer:
             return after
         border = after
         tests.append(lambda commit: commit.at > border)
-    page = _page(ask, tests, ordered=True)
+    page = _page(ask, tests)
     if isinstance(page, Problem):
         return page
     commits, found, _ = page
@@ -52,7 +53,7 @@ def second_version(ask: Ask) -> Answer:
         if isinstance(more, Problem):
             return more
         tests += more
-    page = _page(ask, tests, ordered=ask.knobs.at_least("2021.6"))
+    page = _page(ask, tests)
     if isinstance(page, Problem):
         return page
     commits, found, numbers = page
@@ -120,9 +121,7 @@ def moment(ask: Ask, text: str) -> float | Problem:
     return when.timestamp() - ask.world.start
 
 
-def _page(
-    ask: Ask, tests: Iterable[Test], *, ordered: bool
-) -> tuple[list[Commit], list[Commit], dict[str, int]] | Problem:
+def _page(ask: Ask, tests: Iterable[Test]) -> tuple[list[Commit], list[Commit], dict[str, int]] | Problem:
     """Return the page, everything that matches, and the page's numbers."""
     numbers = {"limit": LIMIT, "offset": 0}
     for name in numbers.keys() & ask.query.keys():
@@ -130,7 +129,7 @@ def _page(
         if isinstance(number, Problem):
             return _refused(number.msg)
         numbers[name] = number
-    order = ask.query.get("order", "desc") if ordered else "desc"
+    order = ask.query.get("order", "desc")
     if order not in {"asc", "desc"}:
         return _refused(f"order must be asc or desc, not {order!r}")
     tests = list(tests)
@@ -162,14 +161,15 @@ def _second_shape(ask: Ask, commit: Commit) -> dict[str, Any]:
         "ip_address": commit.ip,
         "events": commit.events(),
     }
-    if not ask.knobs.at_least("2021.0"):
+    if not ask.knobs.has(releases.ACTIVITY_ADDRESS):
         del fields["ip_address"]
     return fields
 
 
-PAGING = ("offset", "limit", "order")
 FILTERS = ("service_id", "subject_type", "subject_id", "object_type", "object_id", "after_service_commit_time")
+FIRST = params("offset", "limit", "order", *FILTERS)
+SECOND = {**params("offset", "limit", "service_id", "query"), **params("order", since=releases.ACTIVITY_ORDER)}
 ROUTES = (
-    Route("GET", "v1/events", first_version, (*PAGING, *FILTERS)),
-    Route("GET", "v2/events", second_version, (*PAGING, "service_id", "query"), since="2019.8"),
+    Route("GET", "v1/events", first_version, FIRST),
+    Route("GET", "v2/events", second_version, SECOND, releases.ACTIVITY_V2),
 )

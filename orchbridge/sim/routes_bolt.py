@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchbridge.sim import orders
+from orchbridge.sim import orders, releases
 from orchbridge.sim.answers import Answer, Ask, Problem, Route, denied, invalid, reply, typed
 from orchbridge.sim.catalogue import sensitive_plan_parameters
 from orchbridge.sim.routes_commands import accepted, plan_of
@@ -60,7 +60,7 @@ def plan_finish(ask: Ask) -> Answer:
 
 
 ROUTES = (
-    Route("POST", "command/plan_start", plan_start, since="2018.1", lasting=True),
-    Route("POST", "command/plan_task", plan_task, since="2018.1", lasting=True),
-    Route("POST", "command/plan_finish", plan_finish, since="2018.1", lasting=True),
+    Route("POST", "command/plan_start", plan_start, since=releases.PLAN_JOBS, lasting=True),
+    Route("POST", "command/plan_task", plan_task, since=releases.PLAN_JOBS, lasting=True),
+    Route("POST", "command/plan_finish", plan_finish, since=releases.PLAN_FINISH, lasting=True),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchbridge.sim import orders
+from orchbridge.sim import orders, releases
 from orchbridge.sim.answers import Answer, Ask, Problem, Route, integer, invalid, missing, reply, typed
 from orchbridge.sim.people import VIEW_JOBS
 from orchbridge.sim.rows import Job, Plan
@@ -43,7 +43,7 @@ def stop(ask: Ask) -> Answer:
     job = ask.world.job(number, ask.now)
     if job is None:
         return missing("job", str(number), job=str(number))
-    ask.world.stop(job, ask.now, force=bool(ask.body.get("force")) and ask.knobs.at_least("2021.7.1"))
+    ask.world.stop(job, ask.now, force=bool(ask.body.get("force")) and ask.knobs.has(releases.FORCE))
     fields = {"id": ask.url("jobs", job.id), "name": str(job.id), "nodes": job.counts}
     return reply({"job": fields}, 202)
 
@@ -115,10 +115,12 @@ def task_target(ask: Ask) -> Answer:
 
 ROUTES = (
     Route("POST", "command/deploy", deploy, lasting=True),
-    Route("POST", "command/task", task, since="2017.3", lasting=True),
+    Route("POST", "command/task", task, since=releases.TASKS, lasting=True),
     Route("POST", "command/stop", stop, right=VIEW_JOBS, lasting=True),
-    Route("POST", "command/plan_run", plan_run, since="2019.8", lasting=True),
-    Route("POST", "command/environment_plan_run", environment_plan_run, since="2021.0", lasting=True),
-    Route("POST", "command/stop_plan", stop_plan, since="2021.7.1", right=VIEW_JOBS, lasting=True),
-    Route("POST", "command/task_target", task_target, since="2019.8", lasting=True),
+    Route("POST", "command/plan_run", plan_run, since=releases.PLANS, lasting=True),
+    Route(
+        "POST", "command/environment_plan_run", environment_plan_run, since=releases.ENVIRONMENT_PLAN_RUN, lasting=True
+    ),
+    Route("POST", "command/stop_plan", stop_plan, since=releases.STOP_PLAN, right=VIEW_JOBS, lasting=True),
+    Route("POST", "command/task_target", task_target, since=releases.TASK_TARGETS, lasting=True),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from orchbridge.sim import shapes
+from orchbridge.sim import releases, shapes
 from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, invalid, missing, reply
 from orchbridge.sim.moments import chance
 from orchbridge.sim.people import VIEW_JOBS
@@ -72,6 +72,8 @@ def several(ask: Ask) -> Answer:
     problem = _unreachable(ask)
     if problem is not None:
         return problem
+    if ask.body is None and not ask.knobs.has(releases.INVENTORY_BODY):
+        return reply({"items": []})
     names = ask.body.get("nodes") if isinstance(ask.body, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return invalid('The body must be {"nodes": [certname, ...]}')
@@ -80,7 +82,7 @@ def several(ask: Ask) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "inventory", inventory, since="2017.3", right=VIEW_JOBS),
-    Route("GET", "inventory/{node}", one, since="2017.3", right=VIEW_JOBS),
-    Route("POST", "inventory", several, since="2017.3", right=VIEW_JOBS),
+    Route("GET", "inventory", inventory, since=releases.INVENTORY, right=VIEW_JOBS),
+    Route("GET", "inventory/{node}", one, since=releases.INVENTORY, right=VIEW_JOBS),
+    Route("POST", "inventory", several, since=releases.INVENTORY, right=VIEW_JOBS),
 )

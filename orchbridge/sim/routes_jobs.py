@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from orchbridge.sim import shapes
-from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, integer, invalid, missing, reply
+from orchbridge.sim import releases, shapes
+from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, integer, invalid, missing, params, reply
 from orchbridge.sim.listing import envelope, events_of, finished_between, next_link, page_of
 from orchbridge.sim.people import VIEW_JOBS
 from orchbridge.sim.rows import Job, JobNode
@@ -41,7 +41,7 @@ def find(ask: Ask) -> Job | Problem:
 
 def jobs(ask: Ask) -> Answer:
     """GET /jobs"""
-    if not ask.knobs.at_least("2017.3"):
+    if not ask.knobs.has(releases.PAGES):
         return _newest(ask)
     by, order = ("name", "desc") if ask.knobs.default_order == "desc-name" else ("timestamp", "asc")
     page = page_of(ask, tuple(JOB_ORDERS), by=by, order=order, limit=DEFAULT_LIMIT)
@@ -53,7 +53,7 @@ def jobs(ask: Ask) -> Answer:
     if page.order_by != "name":
         rows = sorted(rows, key=JOB_ORDERS[page.order_by])
     items = b",".join(shapes.job_in_list(ask, job) for job in page.cut(rows))
-    type_ = ask.query.get("type", "") if ask.knobs.at_least("2019.8") else None
+    type_ = ask.query.get("type", "") if ask.knobs.has(releases.JOB_TYPES) else None
     return envelope(ask, items, page, len(rows), type_)
 
 
@@ -68,8 +68,6 @@ def _newest(ask: Ask) -> Answer:
 
 def _filtered(ask: Ask, rows: list[Job]) -> list[Job] | Problem:
     query = ask.query
-    if not ask.knobs.at_least("2019.8"):
-        return rows
     if query.get("type", "") not in {"", "deploy", "task", "plan_task"}:
         return invalid(f"type must be deploy, task or plan_task, not {query['type']!r}")
     if "task" in query and query.get("type") == "deploy":
@@ -93,13 +91,13 @@ def nodes(ask: Ask) -> Answer:
     if isinstance(row, Problem):
         return row
     rows: list[JobNode] = list(row.rows.values())
-    if not ask.knobs.at_least("2017.3"):
+    if not ask.knobs.has(releases.PAGES):
         return reply({"items": [shapes.node(ask, node) for node in rows]})
-    page = page_of(ask, tuple(NODE_ORDERS), by="name", order="asc", limit=None, ordered_since="2021.0")
+    page = page_of(ask, tuple(NODE_ORDERS), by="name", order="asc", limit=None)
     if isinstance(page, Problem):
         return page
     newest = max((node.event_ids[-1] for node in rows if node.event_ids), default=0)
-    if "state" in ask.query and ask.knobs.at_least("2021.6"):
+    if "state" in ask.query:
         if ask.query["state"] not in NODE_STATES:
             return invalid(f"state must be one of {', '.join(NODE_STATES)}")
         rows = [node for node in rows if node.state == ask.query["state"]]
@@ -136,25 +134,22 @@ def _events_url(ask: Ask, row: Job) -> str:
     return ask.url("jobs", row.id, "events")
 
 
+JOBS_LISTED = {
+    **params("limit"),
+    **params("offset", "order_by", "order", since=releases.PAGES),
+    **params("type", "task", since=releases.JOB_TYPES),
+    **params("min_finish_timestamp", "max_finish_timestamp", since=releases.TIME_FILTERS),
+}
+NODES_LISTED = {
+    **params("limit", "offset", since=releases.PAGES),
+    **params("order_by", "order", since=releases.NODE_ORDER),
+    **params("state", since=releases.NODE_STATES),
+}
+
 ROUTES = (
-    Route("GET", "jobs/{id}/events", events, ("start",), right=VIEW_JOBS),
-    Route(
-        "GET",
-        "jobs",
-        jobs,
-        (
-            "limit",
-            "offset",
-            "order_by",
-            "order",
-            "type",
-            "task",
-            "min_finish_timestamp",
-            "max_finish_timestamp",
-        ),
-        right=VIEW_JOBS,
-    ),
+    Route("GET", "jobs/{id}/events", events, params("start"), right=VIEW_JOBS),
+    Route("GET", "jobs", jobs, JOBS_LISTED, right=VIEW_JOBS),
     Route("GET", "jobs/{id}", job, right=VIEW_JOBS),
-    Route("GET", "jobs/{id}/nodes", nodes, ("limit", "offset", "order_by", "order", "state"), right=VIEW_JOBS),
+    Route("GET", "jobs/{id}/nodes", nodes, NODES_LISTED, right=VIEW_JOBS),
     Route("GET", "jobs/{id}/report", report, right=VIEW_JOBS),
 )

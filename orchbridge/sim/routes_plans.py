@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from orchbridge.sim import shapes
-from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, integer, invalid, missing, reply
+from orchbridge.sim import releases, shapes
+from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, integer, invalid, missing, params, reply
 from orchbridge.sim.catalogue import CODE_ID, PLANS
 from orchbridge.sim.listing import envelope, events_of, finished_between, page_of
 from orchbridge.sim.orders import environment_problem, may_run_plan
@@ -36,10 +36,10 @@ def find(ask: Ask) -> Plan | Problem:
 
 def plan_jobs(ask: Ask) -> Answer:
     """GET /plan_jobs: newest first before it could be ordered."""
-    by, order = ("timestamp", "asc") if ask.knobs.at_least("2021.6") else ("name", "desc")
+    by, order = ("timestamp", "asc") if ask.knobs.has(releases.PLAN_ORDER) else ("name", "desc")
     if ask.knobs.default_order == "desc-name":
         by, order = "name", "desc"
-    page = page_of(ask, tuple(ORDERS), by=by, order=order, limit=DEFAULT_LIMIT, ordered_since="2021.6")
+    page = page_of(ask, tuple(ORDERS), by=by, order=order, limit=DEFAULT_LIMIT)
     if isinstance(page, Problem):
         return page
     results = ask.query.get("results", "include")
@@ -50,8 +50,7 @@ def plan_jobs(ask: Ask) -> Answer:
         return rows
     if page.order_by != "name":
         rows = sorted(rows, key=ORDERS[page.order_by])
-    told = results == "include" or not ask.knobs.at_least("2019.8")
-    items = [shapes.plan(ask, row, whole=False, results=told) for row in page.cut(rows)]
+    items = [shapes.plan(ask, row, whole=False, results=results == "include") for row in page.cut(rows)]
     return envelope(ask, msgspec.json.encode(items)[1:-1], page, len(rows))
 
 
@@ -126,13 +125,18 @@ def _plan(ask: Ask, name: str) -> dict[str, Any]:
     return {"id": ask.url("plans", *name.split("::")), "name": name, "permitted": may_run_plan(ask.by, name)}
 
 
-LISTED = ("limit", "offset", "order_by", "order", "results", "min_finish_timestamp", "max_finish_timestamp")
+LISTED = {
+    **params("limit", "offset"),
+    **params("order_by", "order", since=releases.PLAN_ORDER),
+    **params("results", since=releases.PLAN_RESULTS),
+    **params("min_finish_timestamp", "max_finish_timestamp", since=releases.TIME_FILTERS),
+}
 
 ROUTES = (
-    Route("GET", "plan_jobs", plan_jobs, LISTED, since="2018.1", right=VIEW_JOBS),
-    Route("GET", "plan_jobs/{id}", plan_job, since="2018.1", right=VIEW_JOBS),
-    Route("GET", "plan_jobs/{id}/events", events, ("start",), since="2018.1", right=VIEW_JOBS),
-    Route("GET", "plan_jobs/{id}/event/{event}", event, since="2019.8", right=VIEW_JOBS),
-    Route("GET", "plans", plans, ("environment",), since="2019.8"),
-    Route("GET", "plans/{module}/{plan}", plan_metadata, ("environment",), since="2019.8"),
+    Route("GET", "plan_jobs", plan_jobs, LISTED, releases.PLAN_JOBS, right=VIEW_JOBS),
+    Route("GET", "plan_jobs/{id}", plan_job, since=releases.PLAN_JOBS, right=VIEW_JOBS),
+    Route("GET", "plan_jobs/{id}/events", events, params("start"), releases.PLAN_EVENTS, right=VIEW_JOBS),
+    Route("GET", "plan_jobs/{id}/event/{event}", event, since=releases.PLAN_EVENT, right=VIEW_JOBS),
+    Route("GET", "plans", plans, params("environment"), releases.PLANS),
+    Route("GET", "plans/{module}/{plan}", plan_metadata, params("environment"), releases.PLANS),
 )

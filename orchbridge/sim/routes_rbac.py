@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchbridge.sim.activity import about_user
-from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, invalid, not_found, reply, typed
+from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, invalid, not_found, params, reply, typed
 from orchbridge.sim.knobs import AUTH_TEXTS, RBAC_STATUS
 from orchbridge.sim.people import EVERYTHING, User
 from orchbridge.sim.rbac import DEFAULT_LIFETIME_S, LABEL_MAX, NO_KEEPALIVE, Token, seconds_of
@@ -26,7 +26,7 @@ def routes(bearer: Callable[[str], User | str]) -> tuple[Route, ...]:
             return not_found()
         given = ask.body.get("token") if isinstance(ask.body, dict) else None
         if not isinstance(given, str):
-            return invalid("The token is missing")
+            return malformed("The body must be an object with token")
         quiet = "" if ask.body.get("update_last_activity?", True) or given.endswith(NO_KEEPALIVE) else NO_KEEPALIVE
         found = bearer(given + quiet) if fault == "none" else fault
         if isinstance(found, str):
@@ -188,6 +188,6 @@ def _about(ask: Ask, user: User, token: Token | None) -> dict[str, Any]:
 LOGIN = (Route("POST", "auth/token", login, lasting=True, tried=True),)
 RENEWAL = (Route("POST", "tokens", renew, lasting=True),)
 REVOCATION = (
-    Route("DELETE", "tokens", revoke, REVOKED_BY, lasting=True, tried=True),
+    Route("DELETE", "tokens", revoke, params(*REVOKED_BY), lasting=True, tried=True),
     Route("DELETE", "tokens/{token}", revoke_one, lasting=True),
 )

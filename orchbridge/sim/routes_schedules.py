@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from orchbridge.sim import schedules
-from orchbridge.sim.answers import Answer, Ask, Problem, Route, denied, invalid, not_found, reply, typed
+from orchbridge.sim import releases, schedules
+from orchbridge.sim.answers import Answer, Ask, Problem, Route, denied, invalid, not_found, params, reply, typed
 from orchbridge.sim.listing import page_of
 from orchbridge.sim.orders import environment_problem
 from orchbridge.sim.people import OTHERS_SCHEDULES, VIEW_JOBS
 from orchbridge.sim.schedules import TYPES, Run, Schedule
 
-PARAMS = ("limit", "offset", "order_by", "order", "type")
+PARAMS = params("limit", "offset", "order_by", "order", "type")
 NEVER = float("inf")
 ORDERS: dict[str, Callable[[Schedule], tuple[Any, int]]] = {
     "next_run_time": lambda row: (NEVER if row.next_run is None else row.next_run, row.id),
@@ -34,7 +34,7 @@ def mode(ask: Ask) -> str:
     """Return which API this server has: new, old, or old-empty beside the new one."""
     if ask.knobs.scheduled != "auto":
         return ask.knobs.scheduled
-    return "new" if ask.knobs.at_least("2021.7.1") else "old"
+    return "new" if ask.knobs.has(releases.NEW_SCHEDULES) else "old"
 
 
 def several(ask: Ask) -> Answer:
@@ -251,8 +251,8 @@ def _input(row: Schedule) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "scheduled_jobs/environment_jobs", several, PARAMS, since="2021.7.1"),
-    Route("POST", "scheduled_jobs/environment_jobs", create, since="2021.7.1", lasting=True),
-    Route("GET", "scheduled_jobs/environment_jobs/{id}", one, since="2021.7.1"),
-    Route("PUT", "scheduled_jobs/environment_jobs/{id}", change, since="2021.7.1", lasting=True),
+    Route("GET", "scheduled_jobs/environment_jobs", several, PARAMS, releases.NEW_SCHEDULES),
+    Route("POST", "scheduled_jobs/environment_jobs", create, since=releases.NEW_SCHEDULES, lasting=True),
+    Route("GET", "scheduled_jobs/environment_jobs/{id}", one, since=releases.NEW_SCHEDULES),
+    Route("PUT", "scheduled_jobs/environment_jobs/{id}", change, since=releases.NEW_SCHEDULES, lasting=True),
 )

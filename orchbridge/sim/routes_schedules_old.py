@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchbridge.sim import orders, schedules
+from orchbridge.sim import orders, releases, schedules
 from orchbridge.sim.answers import (
     Answer,
     Ask,
@@ -139,9 +139,9 @@ def _scheduled(ask: Ask, kind: str, put: dict[str, Any], key: str = "scheduled_j
 
 
 ROUTES = (
-    Route("GET", "scheduled_jobs", several, PARAMS, since="2018.1", right=VIEW_JOBS),
-    Route("DELETE", "scheduled_jobs/{id}", delete, since="2018.1", lasting=True),
-    Route("POST", "command/schedule_task", schedule_task, since="2018.1", lasting=True),
-    Route("POST", "command/schedule_deploy", schedule_deploy, since="2019.8", lasting=True),
-    Route("POST", "command/schedule_plan", schedule_plan, since="2021.0", lasting=True),
+    Route("GET", "scheduled_jobs", several, PARAMS, releases.SCHEDULES, right=VIEW_JOBS),
+    Route("DELETE", "scheduled_jobs/{id}", delete, since=releases.SCHEDULES, lasting=True),
+    Route("POST", "command/schedule_task", schedule_task, since=releases.SCHEDULES, lasting=True),
+    Route("POST", "command/schedule_deploy", schedule_deploy, since=releases.SCHEDULE_DEPLOY, lasting=True),
+    Route("POST", "command/schedule_plan", schedule_plan, since=releases.SCHEDULE_PLAN, lasting=True),
 )

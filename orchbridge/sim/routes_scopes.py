@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchbridge.sim import releases
 from orchbridge.sim.answers import Answer, Ask, Problem, Route, integer, missing, reply
 from orchbridge.sim.task_targets import TaskTarget
 
@@ -42,6 +43,6 @@ def _shape(ask: Ask, target: TaskTarget) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "scopes/task_targets", task_targets, since="2019.8"),
-    Route("GET", "scopes/task_targets/{id}", task_target, since="2019.8"),
+    Route("GET", "scopes/task_targets", task_targets, since=releases.TASK_TARGETS),
+    Route("GET", "scopes/task_targets/{id}", task_target, since=releases.TASK_TARGETS),
 )

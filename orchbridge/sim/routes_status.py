@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, invalid, reply
+from orchbridge.sim.answers import Answer, Ask, Problem, Reply, Route, invalid, params, reply
 
 SERVICES = ("orchestrator-service", "broker-service", "status-service")
 VERSIONS = {"2025": "2025.1.0.14"}
@@ -96,8 +96,8 @@ def simple(ask: Ask) -> Answer:
 
 ROUTES = (Route("GET", "", root),)
 STATUS_ROUTES = (
-    Route("GET", "services", services, ("level", "timeout")),
-    Route("GET", "services/{name}", service, ("level", "timeout")),
+    Route("GET", "services", services, params("level", "timeout")),
+    Route("GET", "services/{name}", service, params("level", "timeout")),
     Route("GET", "simple", simple),
     Route("GET", "simple/{name}", simple),
 )

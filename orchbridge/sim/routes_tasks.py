@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchbridge.sim.answers import Answer, Ask, Problem, Route, invalid, missing, reply
+from orchbridge.sim import releases
+from orchbridge.sim.answers import Answer, Ask, Problem, Route, invalid, missing, params, reply
 from orchbridge.sim.catalogue import TASKS, Task
 from orchbridge.sim.orders import may_run_task
 from orchbridge.sim.routes_plans import envelope_of, environment_of, named
@@ -44,10 +45,10 @@ def task(ask: Ask) -> Answer:
 def _task(ask: Ask, found: Task) -> dict[str, Any]:
     module, _, word = found.name.partition("::")
     fields: dict[str, Any] = {"id": ask.url("tasks", module, word or "init"), "name": found.name}
-    return {**fields, "permitted": may_run_task(ask.by, found.name)} if ask.knobs.at_least("2019.8") else fields
+    return {**fields, "permitted": may_run_task(ask.by, found.name)} if ask.knobs.has(releases.PERMITTED) else fields
 
 
 ROUTES = (
-    Route("GET", "tasks", tasks, ("environment",), since="2017.3"),
-    Route("GET", "tasks/{module}/{task}", task, ("environment",), since="2017.3"),
+    Route("GET", "tasks", tasks, params("environment"), releases.TASKS),
+    Route("GET", "tasks/{module}/{task}", task, params("environment"), releases.TASKS),
 )

@@ -6,7 +6,8 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from orchbridge.sim.answers import Answer, Ask, Problem, Route, invalid, reply
+from orchbridge.sim import releases
+from orchbridge.sim.answers import Answer, Ask, Problem, Route, invalid, params, reply
 from orchbridge.sim.moments import chance
 from orchbridge.sim.rows import Job
 
@@ -16,7 +17,7 @@ DAYS = 30  # where nobody says from when on
 def usage(ask: Ask) -> Answer:
     """GET /usage: newest day first."""
     told = ask.query.get("events", "include")
-    if told not in {"include", "exclude"} and ask.knobs.at_least("2021.6"):
+    if told not in {"include", "exclude"}:
         return invalid(f"events must be include or exclude, not {told!r}")
     days = {name: _day(name, ask.query[name]) for name in ("start_date", "end_date") if name in ask.query}
     for day in days.values():
@@ -28,7 +29,7 @@ def usage(ask: Ask) -> Answer:
     begin = days.get("start_date", earliest)
     if begin > days.get("end_date", begin):
         return invalid("end_date is before start_date")
-    events = told == "include" and ask.knobs.at_least("2021.6")
+    events = told == "include" and ask.knobs.has(releases.USAGE_EVENTS)
     span = range((end - begin).days + 1)
     items = [_item(ask, end - timedelta(days=back), events=events) for back in span if back < 10 * 366]
     return reply({"items": items, "pagination": {name: day.isoformat() for name, day in days.items()}})
@@ -77,4 +78,5 @@ def _nodes(jobs: Any) -> set[str]:
     return ran
 
 
-ROUTES = (Route("GET", "usage", usage, ("start_date", "end_date", "events"), since="2019.8"),)
+PARAMS = {**params("start_date", "end_date"), **params("events", since=releases.USAGE_EVENTS)}
+ROUTES = (Route("GET", "usage", usage, PARAMS, releases.USAGE),)

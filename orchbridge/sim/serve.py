@@ -9,7 +9,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from orchbridge.core.errors import ConfigError
 from orchbridge.sim.app import create_app
 from orchbridge.sim.knobs import Knobs
 from orchbridge.sim.state import State, begun
@@ -36,7 +37,7 @@ class SimulatorOptions:
     """What to serve. `port` 0 is a free one; `token` None lets everybody in; `start` None is now.
 
     `tls_dir` is where certificates are, or are made; None serves plain HTTP. `truth_path`
-    gets every fact. `scenario` and `knobs` as in World and Knobs. `state_path` is where the
+    gets every fact. `scenario` as in World, `knobs` those that are not as they are born. `state_path` is where the
     world lives on between runs: it goes on as it was, with the knobs given here turned.
     """
 
@@ -45,7 +46,7 @@ class SimulatorOptions:
     token: str | None = field(default=None, repr=False)
     scenario: str | None = None  # demo, or what the state holds
     seed: int | None = None  # 1, or what the state holds
-    knobs: Knobs = field(default_factory=Knobs)
+    knobs: Mapping[str, str] = field(default_factory=dict)
     tls_dir: Path | None = None
     truth_path: Path | None = None
     state_path: Path | None = None
@@ -93,12 +94,12 @@ async def served(
     tls: TlsFiles | None = None,
     truth: TruthLog | None = None,
     state: State | None = None,
-    knobs: Knobs | None = None,
+    turned: Mapping[str, str] | None = None,
 ) -> AsyncIterator[str]:
     """Serve a world, yield its address (`https://127.0.0.1:PORT`), stop at the end. Signals are left alone.
 
     World time is real time from here on. With `state` the world must be its own, and goes on
-    from there with these `knobs`. Raises OSError where the port is taken.
+    from there with the knobs `turned`. Raises OSError where the port is taken.
     """
     zero = time.monotonic()
 
@@ -109,7 +110,7 @@ async def served(
     if state is not None:
         now = state.resume(app.state.house)
         zero = time.monotonic() - now
-        state.turn(knobs or Knobs())
+        state.turn(turned or {})
     world.advance(clock())
     with _listen(host, port) as listener:
         server = _Server(_config(app, tls))
@@ -178,12 +179,19 @@ def _address(listener: socket.socket, host: str, *, secure: bool) -> str:
 
 
 async def run_server(options: SimulatorOptions, stop: asyncio.Event, report: Callable[[str], None]) -> None:
-    """Serve until `stop` is set; `report` is told the address once it listens."""
-    tls = None if options.tls_dir is None else make_tls(options.tls_dir)
+    """Serve until `stop` is set; `report` is told the address once it listens. Raises ConfigError, and OSError where
+    the port cannot be had."""
+    tls = None
+    if options.tls_dir is not None:
+        with _usable(f"--tls {options.tls_dir}"):
+            tls = make_tls(options.tls_dir)
     with contextlib.ExitStack() as stack:
         state = None if options.state_path is None else stack.enter_context(contextlib.closing(_state(options)))
         world = _world(options) if state is None else state.world()
-        truth = None if options.truth_path is None else stack.enter_context(TruthLog(options.truth_path))
+        truth = None
+        if options.truth_path is not None:
+            with _usable(f"--truth {options.truth_path}"):
+                truth = stack.enter_context(TruthLog(options.truth_path))
         async with served(
             world,
             token=options.token,
@@ -192,15 +200,24 @@ async def run_server(options: SimulatorOptions, stop: asyncio.Event, report: Cal
             tls=tls,
             truth=truth,
             state=state,
-            knobs=options.knobs,
+            turned=options.knobs,
         ) as address:
             report(address)
             await stop.wait()
 
 
+@contextlib.contextmanager
+def _usable(what: str) -> Iterator[None]:
+    """Say which of the paths it is that cannot be used."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"{what}: {error.strerror or error}", hint="choose another path") from error
+
+
 def _world(options: SimulatorOptions) -> World:
     seed = 1 if options.seed is None else options.seed
-    return World(options.scenario or "demo", seed=seed, knobs=options.knobs, start=_start(options))
+    return World(options.scenario or "demo", seed=seed, knobs=Knobs().turned(options.knobs), start=_start(options))
 
 
 def _start(options: SimulatorOptions) -> datetime:
@@ -214,7 +231,7 @@ def _state(options: SimulatorOptions) -> State:
         options.state_path,
         scenario=options.scenario,
         seed=options.seed,
-        knobs=dataclasses.asdict(options.knobs),
+        knobs=dataclasses.asdict(Knobs().turned(options.knobs)),
         start=_start(options).timestamp(),
     )
 

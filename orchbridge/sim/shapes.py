@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from orchbridge.sim import releases
 from orchbridge.sim.answers import Ask
 from orchbridge.sim.rows import Agent, Job, JobNode, Plan, Stretch
 
@@ -16,28 +18,38 @@ def job(ask: Ask, row: Job, *, whole: bool) -> dict[str, Any]:
     """Return a job as the list shows it, or (`whole`) as its own page does, with its status list."""
     knobs, text = ask.knobs, ask.world.course.text
     fields: dict[str, Any] = {"id": ask.url("jobs", row.id), "name": str(row.id), "state": _state(ask, row.state)}
-    if knobs.at_least("2017.3"):
+    if knobs.has(releases.JOB_WORDS):
         fields["command"] = row.type
-    if knobs.at_least("2019.8"):
+    if knobs.has(releases.JOB_TYPES):
         fields["type"] = row.type
-    if knobs.at_least("2021.0"):
+    if knobs.has(releases.JOB_TIMES):
         fields.update(times(ask, row))
     fields["timestamp"] = text(row.stamp)
-    fields["node_count"] = sum(row.counts.values())
-    if knobs.at_least("2017.3"):
+    if knobs.has(releases.SCOPE):
+        fields["node_count"] = sum(row.counts.values())
+    if knobs.has(releases.JOB_WORDS):
         fields["node_states"] = row.counts or None
-    fields["options"] = row.options
+    fields["options"] = _options(ask, row)
     fields["owner"] = owner(ask, row)
-    if knobs.at_least("2017.3"):
+    if knobs.has(releases.JOB_WORDS):
         fields["description"] = row.description
     fields["environment"] = {"name": row.environment}
     for name in ("nodes", "report", "events"):
         fields[name] = {"id": ask.url("jobs", row.id, name)}
-    if knobs.at_least("2021.0"):
+    if knobs.has(releases.USERDATA):
         fields["userdata"] = row.userdata
     if whole:
         fields["status"] = status(ask, row.status)
     return fields
+
+
+def _options(ask: Ask, row: Job) -> Mapping[str, Any]:
+    untold = set()
+    if not ask.knobs.has(releases.SCOPE):
+        untold.add("scope")
+    if not ask.knobs.has(releases.JOB_WORDS):
+        untold.add("description")
+    return {name: value for name, value in row.options.items() if name not in untold} if untold else row.options
 
 
 def job_in_list(ask: Ask, row: Job) -> bytes:
@@ -71,7 +83,7 @@ def duration(ask: Ask, begin: float, end: float | None) -> float | str:
 
 def owner(ask: Ask, row: Job | Plan) -> dict[str, Any]:
     """Return who started it."""
-    if ask.knobs.owner == "id+login" or not ask.knobs.at_least("2017.3"):
+    if ask.knobs.owner == "id+login" or not ask.knobs.has(releases.JOB_WORDS):
         return {"id": row.owner["id"], "login": row.owner["login"]}
     if ask.knobs.owner == "changing":
         return {**row.owner, "last_login": ask.world.course.text_ms(ask.now)}
@@ -92,7 +104,7 @@ def status(ask: Ask, stretches: list[Stretch]) -> list[dict[str, Any]]:
 
 
 def _state(ask: Ask, state: str) -> str:
-    return state if ask.knobs.at_least("2017.3") else _BEFORE_STOPPING.get(state, state)
+    return state if ask.knobs.has(releases.STOPPING) else _BEFORE_STOPPING.get(state, state)
 
 
 def node(ask: Ask, row: JobNode) -> dict[str, Any]:
@@ -103,9 +115,9 @@ def node(ask: Ask, row: JobNode) -> dict[str, Any]:
     details = dict(row.details)
     if row.state == "running" and row.started is not None:
         details["run-time"] = int(ask.now - row.started)
-    if not ask.knobs.at_least("2017.3"):
+    if not ask.knobs.has(releases.NODE_TIMES):
         return {**fields, "timestamp": stamp, "transaction_uuid": None, "details": details}
-    if ask.knobs.at_least("2018.1"):
+    if ask.knobs.has(releases.TRANSPORT):
         fields["transport"] = "pcp"
     started, ended = row.started, row.ended
     fields["start_timestamp"] = None if started is None else text(started)
@@ -126,24 +138,33 @@ def plan(ask: Ask, row: Plan, *, whole: bool, results: bool = True) -> dict[str,
     fields: dict[str, Any] = {
         "id": ask.url("plan_jobs", row.id),
         "name": str(row.id),
-        "state": row.state if row.state != "pending" or knobs.at_least("2025") else "running",
-        "options": row.options,
+        "state": row.state if row.state != "pending" or knobs.has(releases.PENDING) else "running",
+        "options": _plan_options(ask, row),
     }
     if results:
         fields["result"] = row.result
     fields["owner"] = owner(ask, row)
     stamps = times(ask, row)
-    if not knobs.at_least("2021.0"):
+    if not knobs.has(releases.JOB_TIMES):
         del stamps["duration"]
     fields |= stamps
-    if whole or knobs.at_least("2021.6"):
+    if whole or knobs.has(releases.PLAN_ORDER):
         fields["timestamp"] = text(row.stamp)
     if whole:
         fields["status"] = {str(child.id): status(ask, child.status) for child in ask.world.children(row)}
-    fields["events"] = {"id": ask.url("plan_jobs", row.id, "events")}
-    if knobs.at_least("2021.0"):
+    if knobs.has(releases.PLAN_EVENTS):
+        fields["events"] = {"id": ask.url("plan_jobs", row.id, "events")}
+    if knobs.has(releases.USERDATA):
         fields["userdata"] = row.userdata
     return fields
+
+
+def _plan_options(ask: Ask, row: Plan) -> Mapping[str, Any]:
+    """Return a plan's options. What releases before PLAN_OPTIONS did with sensitive values is not known: none is
+    shown."""
+    if ask.knobs.has(releases.PLAN_OPTIONS):
+        return row.options
+    return {name: value for name, value in row.options.items() if name not in {"environment", "sensitive"}}
 
 
 def connection(ask: Ask, name: str, agent: Agent | None) -> dict[str, Any]:

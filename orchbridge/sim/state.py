@@ -10,7 +10,6 @@ after it; where playing leads to others, the file is of another program and is r
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import os
 import time
@@ -113,12 +112,11 @@ class State:
         self._append(Entry(now, last_ids(house.world)))
         return now
 
-    def turn(self, knobs: Knobs) -> None:
-        """Turn the knobs of the world that goes on to these, as far as they are not as they are born."""
+    def turn(self, knobs: Mapping[str, str]) -> None:
+        """Turn these knobs of the world that goes on, as far as they are not so already."""
         assert self._house is not None
-        house, born = self._house, dataclasses.asdict(Knobs())
-        wanted = {name: value for name, value in dataclasses.asdict(knobs).items() if value != born[name]}
-        changes = {name: value for name, value in wanted.items() if value != getattr(house.world.knobs, name)}
+        house = self._house
+        changes = {name: value for name, value in knobs.items() if value != getattr(house.world.knobs, name)}
         if changes:
             ask = Ask(house.world, house.world.course.now, {}, {}, "", house.bridge, changes)
             house.ask("/sim", house.routes["POST", "/sim", "knobs"], ask)

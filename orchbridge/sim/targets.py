@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from orchbridge.sim import releases
 from orchbridge.sim.catalogue import CYCLIC_APPLICATION
 from orchbridge.sim.problems import Problem, denied, invalid
 
@@ -33,20 +34,20 @@ def nodes_of(by: Asker, scope: Mapping[str, Any], environment: str) -> list[str]
 def _found(by: Asker, key: str, value: Any, environment: str) -> list[str] | Problem:
     knobs, known = by.world.knobs, sorted(by.world.agents)
     match key, value:
-        case "nodes", list(names):
+        case "nodes", list(names) if knobs.has(releases.SCOPE):
             return list(dict.fromkeys(map(str, names)))
-        case "query", _:
+        case "query", _ if knobs.has(releases.SCOPE):
             return queried(by, value)
-        case "node_group", str(group) if knobs.at_least("2018.1"):
+        case "node_group", str(group) if knobs.has(releases.NODE_GROUPS):
             if not by.user.may(f"node_groups:view:{group}"):
                 return denied(f"You are not permitted to view the node group {group}")
             return known
-        case "application", str(name) if not knobs.at_least("2021.0"):
+        case "application", str(name) if knobs.has(releases.APPLICATIONS):
             if name.partition("[")[0] == CYCLIC_APPLICATION:
                 details = {"environment": environment}
                 return Problem(400, "dependency-cycle", f"The application {name} depends on itself", details)
             return known
-        case "whole_environment", True if not knobs.at_least("2018.1"):
+        case "whole_environment", True if knobs.has(releases.WHOLE_ENVIRONMENT):
             return known
     return invalid(f"This release does not take {key} like this in a scope")
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from orchbridge.sim.knobs import VERSIONS
+from orchbridge.sim import releases
 from orchbridge.sim.world import World
 from tests.e2e.worlds import Case, Life, Worlds
 from tests.oracle import OLD_STATES, Verdict, hasty, judge, judge_nodes
 
 STORM = "storm:jobs=40,rate=12,nodes=60,per_job=5,shortest=0.2,longest=1.0"
+SMALL = "demo:nodes=12,shortest=0.2,longest=0.6"
 SEED = random.SystemRandom().randrange(1 << 30)
 
 
@@ -28,7 +29,7 @@ def restore(world: World, now: float) -> None:
 CASES: dict[str, Case] = {
     "well": Case(),
     "well-storm": Case(scenario=STORM),
-    **{f"version-{version}": Case({"shape_version": version}) for version in VERSIONS},
+    **{f"version-{row}": Case({"shape_version": row}, SMALL, seconds=2.0) for row in releases.ROWS},
     **{
         f"next-events-{word}": Case({"next_events": word})
         for word in ("echo-start", "first-item", "global-next", "missing", "event-key-missing")
@@ -58,7 +59,10 @@ CASES: dict[str, Case] = {
     "limit-clamped-in-a-storm": Case({"limit_max": "clamp:3"}, STORM),
     "limit-refused": Case({"limit_max": "400:20"}),
     "empty-total-null": Case({"empty_total": "null"}),
-    "unknown-parameters-refused": Case({"unknown_query_params": "400", "shape_version": "2016.4"}),
+    **{
+        f"unknown-parameters-refused-on-{row}": Case({"unknown_query_params": "400", "shape_version": row})
+        for row in ("2016.4", "2018.1", "2019.8", "2021.0", "2025")
+    },
     "durations-are-text": Case({"duration_type": "string", "finished_when_running": "absent"}),
     "started-timestamp": Case({"timestamps_key": "started_timestamp"}),
     "validators": Case({"validation_kind": "validators", "error_body": "without-details"}),
@@ -108,7 +112,6 @@ CASES: dict[str, Case] = {
 }  # fmt: skip
 
 PROMPT = ("well", "version-2021.0", "next-events-missing", "id-gaps", "nodes-odd")  # reachability is looked at in time
-WITHOUT_PLANS = ("version-2016.4", "version-2017.3", "unknown-parameters-refused")
 
 
 def malformed(stamp: str) -> str:
@@ -118,16 +121,23 @@ def malformed(stamp: str) -> str:
 def verdict_of(name: str, life: Life) -> Verdict:
     """Judge a world by its truth, as far as its row can be held to it."""
     knobs = CASES[name].knobs
-    renamed = OLD_STATES if knobs.get("shape_version") == "2016.4" else None
-    if knobs.get("shape_version", "2025") != "2025":
+    release = knobs.get("shape_version", releases.NEWEST)
+    renamed = None if releases.has(release, releases.STOPPING) else OLD_STATES
+    if not releases.has(release, releases.PENDING):
         renamed = {**(renamed or {}), "pending": "running"}
     unreadable = frozenset({2, 5}) if "forbidden" in knobs else frozenset[int]()
     seen = life.seen()
+    truth = [fact for fact in life.truth if fact["fact"] != "plan_event" or releases.has(release, releases.PLAN_EVENTS)]
     found = judge(
-        life.truth, seen, until=life.until, renamed=renamed, plans=name not in WITHOUT_PLANS, unreadable=unreadable
+        truth,
+        seen,
+        until=life.until,
+        renamed=renamed,
+        plans=releases.has(release, releases.PLAN_JOBS),
+        unreadable=unreadable,
     )
     found.untrue += hasty(life.truth, seen)
-    if knobs.get("shape_version") != "2016.4":
+    if releases.has(release, releases.INVENTORY):
         found.untrue += judge_nodes(
             life.truth, seen, quiet_since=life.now - 2.5, stamp=malformed if name == "inventory-malformed" else str,
             lasting_s=5.0 if name in PROMPT else None,

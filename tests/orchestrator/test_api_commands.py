@@ -10,7 +10,8 @@ import pytest
 from orchbridge.orchestrator import Access, Client, errors
 from orchbridge.orchestrator.api.drafts import RunFlags
 from orchbridge.orchestrator.models import Scope
-from orchbridge.sim.knobs import VERSIONS, Knobs
+from orchbridge.sim import releases
+from orchbridge.sim.knobs import Knobs
 from orchbridge.sim.serve import served
 from orchbridge.sim.world import World
 
@@ -34,7 +35,7 @@ def some_nodes(world: World) -> list[str]:
     return sorted(world.agents)[:2]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", [row for row in releases.ROWS if releases.has(row, releases.SCOPE)])
 async def test_a_deploy_starts_one_job(version: str) -> None:
     async with asking(shape_version=version) as (client, world):
         before = set(world.jobs)
@@ -46,7 +47,7 @@ async def test_a_deploy_starts_one_job(version: str) -> None:
         assert not started.recovered
         assert job.node_count == 2
         assert not job.over
-        if version >= "2021.0":
+        if releases.has(version, releases.USERDATA):
             assert list(job.userdata) == ["orchbridge-nonce"]
             assert job.noop
             assert job.description == "by hand"

@@ -45,7 +45,9 @@ def test_values_are_checked_and_the_message_names_the_choices():
 
 
 def test_values_are_parsed_from_text():
-    knobs = Knobs.parse(["faults=reset,p=0.1+503,retry-after=2,on=jobs", "latency=0.2", "event_visibility=ids:3"])
+    knobs = Knobs().turned(
+        Knobs.parse(["faults=reset,p=0.1+503,retry-after=2,on=jobs", "latency=0.2", "event_visibility=ids:3"])
+    )
     reset, busy = knobs.all_doses("faults")
     assert (reset.form, reset.p, busy.form, busy.p, busy.retry_after_s, busy.on) == (
         "reset",
@@ -564,8 +566,8 @@ async def test_token_life(value, ends, superuser):
         ({"auth_fault": "timed-out"}, {"token": TOKEN}, 403, "puppetlabs.rbac/token-timed-out"),
         ({"auth_fault": "server-error-503"}, {"token": TOKEN}, 500, "puppetlabs.rbac/server-error"),
         ({"token_life": "absent"}, {"token": TOKEN}, 404, None),
-        ({}, {}, 400, "puppetlabs.orchestrator/validation-error"),
-        ({}, ["token"], 400, "puppetlabs.orchestrator/validation-error"),
+        ({}, {}, 400, "puppetlabs.rbac/malformed-request"),
+        ({}, ["token"], 400, "puppetlabs.rbac/malformed-request"),
     ],
 )
 async def test_token_life_is_refused(knobs, sent, status, kind):

@@ -281,7 +281,7 @@ async def test_knobs_given_at_the_restart_are_turned_and_others_stay(tmp_path):
 
     async def knobs(**given):
         stop, addresses = asyncio.Event(), asyncio.Queue()
-        options = SimulatorOptions(port=0, scenario="quiet", state_path=path, knobs=Knobs(**given))
+        options = SimulatorOptions(port=0, scenario="quiet", state_path=path, knobs=given)
         async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             group.create_task(run_server(options, stop, addresses.put_nowait))
             async with httpx.AsyncClient(base_url=await addresses.get(), trust_env=False) as http:
@@ -293,6 +293,7 @@ async def test_knobs_given_at_the_restart_are_turned_and_others_stay(tmp_path):
     assert await knobs() == {"shape_version": "2019.8"}
     assert await knobs(owner="id+login") == {"shape_version": "2019.8", "owner": "id+login"}
     assert await knobs(shape_version="2021.6") == {"shape_version": "2021.6", "owner": "id+login"}
+    assert await knobs(shape_version="2025") == {"owner": "id+login"}  # as they are born is something to turn to, too
 
 
 @contextlib.contextmanager
