@@ -29,7 +29,7 @@ def run_simulator(given: dict[str, Any]) -> int:
         return code_of(error)
     except OSError as error:
         reason = error.strerror or str(error)
-        say(f"orchbridge: cannot listen on {given['host']}:{given['port']}: {reason} — choose another --port")
+        say(f"orchbridge: cannot listen on {given['host']}:{given['port']}: {reason} — choose another --host or --port")
         return UNAVAILABLE
     return DONE
 
@@ -37,6 +37,8 @@ def run_simulator(given: dict[str, Any]) -> int:
 def _options(given: dict[str, Any]) -> SimulatorOptions:
     knobs, version = list(given["knobs"]), given["version"]
     if version is not None:
+        if any(knob.startswith("shape_version=") for knob in knobs):
+            raise ConfigError("--version and --knob shape_version are both given", hint="give one of them")
         releases.number_of(version)
         knobs.append(f"shape_version={version}")
     token: str | None = given["token"]

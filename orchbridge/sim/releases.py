@@ -103,7 +103,10 @@ FEATURES: tuple[Feature, ...] = tuple(value for value in tuple(globals().values(
 def number_of(release: str) -> Number:
     """Return a release as numbers, 2021.7 as 2021.7.0; raise ConfigError where nobody can say what it has."""
     if re.fullmatch(r"\d{4}(\.\d{1,2}){0,2}", release, re.ASCII) is None:
-        raise ConfigError(f"{release!r} is no release of PE", hint="write it as 2019.8.5, or take one of the rows")
+        raise ConfigError(
+            f"{release!r} is no release of PE",
+            hint="write it as 2019.8.5; orchbridge simulate --list shows what each has",
+        )
     year, *rest = map(int, release.split("."))
     number = (year, *rest, 0, 0)[:3]
     if number < number_of_row(ALWAYS.since):

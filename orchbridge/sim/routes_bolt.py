@@ -39,7 +39,7 @@ def plan_task(ask: Ask) -> Answer:
         return plan
     if plan.state in PLAN_ENDS:
         status = int(ask.knobs.plan_finished_status)
-        return Problem(status, "plan-already-finished", f"Plan job {plan.id} is over", {"plan_job": str(plan.id)})
+        return Problem(status, "plan-already-finished", f"Plan job {plan.id} is over")
     draft = orders.task(ask.by, ask.body, "plan_task")
     if isinstance(draft, Problem):
         return draft

@@ -76,8 +76,7 @@ def event(ask: Ask) -> Answer:
         return number
     found = ask.world.plan_event(row, number, ask.now)
     if found is None:
-        details = {"plan_job": str(row.id), "event": str(number)}
-        return Problem(404, "mismatched-job-event-id", f"Event {number} is not of plan job {row.id}", details)
+        return Problem(404, "mismatched-job-event-id", f"Event {number} is not of plan job {row.id}")
     return Reply(found)
 
 

@@ -15,6 +15,7 @@ from orchbridge.sim.schedules import TYPES, Run, Schedule
 
 PARAMS = params("limit", "offset", "order_by", "order", "type")
 NEVER = float("inf")
+INTERVAL_MAX = 100 * 366 * 86_400  # no limit is documented
 ORDERS: dict[str, Callable[[Schedule], tuple[Any, int]]] = {
     "next_run_time": lambda row: (NEVER if row.next_run is None else row.next_run, row.id),
     "environment": lambda row: (row.environment, row.id),
@@ -190,6 +191,8 @@ def moment(ask: Ask, text: Any) -> float | Problem:
     except ValueError:
         return invalid("The time must be written as 2024-03-09T10:15:42Z")
     seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - ask.world.start
+    if seconds > schedules.last_of_time(ask.world):
+        return invalid("The time is after the year 9999")
     if seconds <= ask.now:
         return Problem(400, "invalid-time", f"{text} is in the past")
     return seconds
@@ -200,9 +203,9 @@ def interval_of(interval: Any) -> int | Problem | None:
     match interval:
         case None:
             return None
-        case {"units": "seconds", "value": int(value)} if value > 0 and value is not True:
+        case {"units": "seconds", "value": int(value)} if 0 < value <= INTERVAL_MAX and value is not True:
             return value
-    return invalid('interval must be {"units": "seconds", "value": <whole number above 0>}')
+    return invalid(f'interval must be {{"units": "seconds", "value": <1 to {INTERVAL_MAX}>}}')
 
 
 def _shape(ask: Ask, row: Schedule) -> dict[str, Any]:

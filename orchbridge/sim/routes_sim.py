@@ -8,11 +8,13 @@ from typing import Any
 from orchbridge.core.errors import ConfigError
 from orchbridge.sim.answers import Answer, Ask, Problem, Route, invalid, reply
 
+MOST = 1_000_000
+
 
 def _whole_number(ask: Ask, key: str) -> int | Problem:
     value: Any = ask.body.get(key) if isinstance(ask.body, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        return invalid(f'The body must be {{"{key}": <whole number>}}')
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
+        return invalid(f'The body must be {{"{key}": <whole number, at most {MOST}>}}')
     return value
 
 

@@ -42,7 +42,9 @@ def build(world: World, text: str) -> None:
         try:
             values[key] = float(value)
         except ValueError:
-            raise ConfigError(f"scenario {name}: {setting!r} is not a number", hint=f"write {key}=10") from None
+            values[key] = -1.0
+        if not 0 <= values[key] < float("inf"):
+            raise ConfigError(f"scenario {name}: {setting!r} is not a number >= 0", hint=f"write {key}=10")
     scenario.build(world, values)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,7 @@ def create(world: World, schedule: Schedule, now: float) -> Schedule:
 
 def _add(world: World, schedule: Schedule, at: float) -> None:
     world.schedules[schedule.id] = schedule
-    schedule.next_run = _after(schedule, at)
+    schedule.next_run = _after(world, schedule, at)
     _await(world, schedule)
     note(world, schedule, "created", at)
 
@@ -107,7 +108,7 @@ def change(world: World, schedule: Schedule, changes: Mapping[str, Any], now: fl
     if not schedule.enabled:
         schedule.next_run = None
     elif {"start", "interval"} & changes.keys():
-        schedule.next_run = _after(schedule, now)
+        schedule.next_run = _after(world, schedule, now)
         _await(world, schedule)
     note(world, schedule, "changed" if schedule.enabled else "disabled", now)
 
@@ -120,13 +121,19 @@ def note(world: World, schedule: Schedule, what: str, at: float) -> None:
     world.course.fact("schedule", at, id=schedule.id, change=what, **fields)
 
 
-def _after(schedule: Schedule, now: float) -> float | None:
+def last_of_time(world: World) -> float:
+    """Return the last world second that can be written down."""
+    return datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp() - world.start
+
+
+def _after(world: World, schedule: Schedule, now: float) -> float | None:
     """Return when it is due next."""
     if schedule.start > now:
         return schedule.start
     if schedule.interval is None:
         return None
-    return schedule.start + schedule.interval * (math.floor((now - schedule.start) / schedule.interval) + 1)
+    due = schedule.start + schedule.interval * (math.floor((now - schedule.start) / schedule.interval) + 1)
+    return due if due <= last_of_time(world) else None
 
 
 def _await(world: World, schedule: Schedule) -> None:
@@ -145,7 +152,7 @@ def _run(world: World, schedule: Schedule, at: float) -> None:
             run = Run(at, job=world.submit(draft, at).id)
         case PlanDraft():
             run = Run(at, plan=world.start_plan(draft, at).id)
-    schedule.last_run, schedule.next_run = run, _after(schedule, at)
+    schedule.last_run, schedule.next_run = run, _after(world, schedule, at)
     _await(world, schedule)
     error = None if run.problem is None else run.problem.kind
     world.course.fact("schedule_run", at, schedule=schedule.id, started_job=run.job, started_plan=run.plan, error=error)

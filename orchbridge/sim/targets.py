@@ -34,8 +34,8 @@ def nodes_of(by: Asker, scope: Mapping[str, Any], environment: str) -> list[str]
 def _found(by: Asker, key: str, value: Any, environment: str) -> list[str] | Problem:
     knobs, known = by.world.knobs, sorted(by.world.agents)
     match key, value:
-        case "nodes", list(names) if knobs.has(releases.SCOPE):
-            return list(dict.fromkeys(map(str, names)))
+        case "nodes", list(names) if knobs.has(releases.SCOPE) and all(isinstance(name, str) for name in names):
+            return list(dict.fromkeys(names))
         case "query", _ if knobs.has(releases.SCOPE):
             return queried(by, value)
         case "node_group", str(group) if knobs.has(releases.NODE_GROUPS):

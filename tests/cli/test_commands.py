@@ -95,24 +95,6 @@ def test_the_simulator_tells_what_it_can_play() -> None:
         assert word in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("arguments", "word"),
-    [(("--scenario", "nope"), "demo"), (("--knob", "nope=1"), "faults"), (("--version", "1999"), "2016.4")],
-)
-def test_the_simulator_names_the_choices(arguments: tuple[str, ...], word: str) -> None:
-    done = orchbridge("simulate", "--port", "0", *arguments)
-    assert done.returncode == 2
-    assert word in done.stderr
-
-
-def test_a_version_the_simulator_does_not_play_is_answered_in_the_words_of_the_option() -> None:
-    done = orchbridge("simulate", "--port", "0", "--version", "2019.4")
-    assert done.returncode == 2
-    assert done.stderr.startswith("orchbridge: --version takes 2016.4, 2017.3, ")
-    assert "not '2019.4'" in done.stderr
-    assert "knob" not in done.stderr
-
-
 @pytest.mark.parametrize(("text", "seconds"), [("20s", 20.0), ("5m", 300.0), ("1h", 3600.0), ("7", 7.0), (None, None)])
 def test_durations(text: str | None, seconds: float | None) -> None:
     assert duration_of(text) == seconds

@@ -86,7 +86,7 @@ CASES: dict[str, Case] = {
     "scheduled-on-2019.8": case({"shape_version": "2019.8"}, plans, "scheduled:every=2", seconds=8.0),
     "older-api-always-empty": case({"scheduled": "old-empty"}, plans, seconds=8.0),
     "purged": case(),
-    "purged-on-2018.1": case({"shape_version": "2018.1"}),
+    "purged-on-2018.1.5": case({"shape_version": "2018.1.5"}),
     "purged-newest-first": case({"shape_version": "2019.8"}),
     "restored": case(levers=restore),
     "counts-are-text": case({"activity_totals": "string"}),
@@ -104,7 +104,7 @@ def judged(name: str, life: Life, seen: list[Seen]) -> Verdict:
     knobs = CASES[name].knobs
     old = knobs.get("scheduled") == "old" or knobs.get("shape_version", "2025") < "2021.7"
     found = Verdict(events=len(seen))
-    unordered = "2018.1" < knobs.get("shape_version", "2025") < "2021.6"  # the very first may be turned
+    unordered = "2018.1.5" < knobs.get("shape_version", "2025") < "2021.6"  # the very first may be turned
     found.untrue += judge_activity(life.truth, seen, services=SERVICES, until=life.until, whole=not unordered)
     found.untrue += judge_schedules(life.truth, seen, until=life.until, patient="faults" not in knobs, old=old)
     changes = {fact["change"] for fact in life.truth if fact["fact"] == "schedule"}

@@ -401,7 +401,7 @@ async def test_a_release_between_is_the_row_before_it(release, row):
         ("2016", "older than this API"),
         ("3.8", "is no release"),
         ("2026.1", "nothing is known of PE 2026.1 yet — 2025"),
-        ("latest", "write it as 2019.8.5"),
+        ("latest", "write it as 2019.8.5; orchbridge simulate --list"),
         ("2019.8.x", "2019.8.5"),
         ("", "is no release"),
         ("2019.8.5.1", "is no release"),
