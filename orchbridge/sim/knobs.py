@@ -110,7 +110,7 @@ RULES: Mapping[str, Rule] = {
     "scheduled": Rule(("auto", "new", "old", "old-empty")),
     "activity": Rule(("at-end", "at-start")),
     "activity_totals": Rule(("int", "string")),
-    "forbidden": Rule(("none", "job:"), many=True),
+    "forbidden": Rule(("none", "job:", "activity"), many=True),
     "required_params": Rule(("ignored", "400")),
     "plan_finished_status": Rule(("500", "400", "409")),
     "puppetdb": Rule(("up", "down")),
@@ -162,7 +162,7 @@ class Knobs:
     scheduled                 which scheduling routes exist: auto = as the release did, old-empty beside the new ones
     activity                  when the commit of a job is written: at its end, or as it starts
     activity_totals           JSON type of the numbers in v2's pagination
-    forbidden                 jobs that answer 403: `job:12+job:15`
+    forbidden                 jobs that answer 403: `job:12+job:15`; `activity`: the log of it
     required_params           whether a task is refused that lacks parameters without default
     plan_finished_status      HTTP status of plan-already-finished
     puppetdb                  queries of scopes need it; `down` refuses them

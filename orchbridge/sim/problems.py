@@ -36,8 +36,9 @@ def denied(msg: str) -> Problem:
 
 def integer(name: str, text: str) -> int | Problem:
     """Return the number a path or parameter holds, or what is wrong with it."""
-    if text.isascii() and text.isdigit() and len(text.lstrip("0")) <= len(str(MAX_ID)) and int(text) < MAX_ID:
-        return int(text)
+    digits = text.lstrip("0") or text[:1]  # Python does not take thousands of digits, whatever they are
+    if digits.isascii() and digits.isdigit() and len(digits) <= len(str(MAX_ID)) and int(digits) < MAX_ID:
+        return int(digits)
     return invalid(f"{name} must be a non-negative integer, not {text[:200]!r}")
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from orchbridge.sim import releases
 from orchbridge.sim.activity import Commit
-from orchbridge.sim.answers import Answer, Ask, Problem, Route, integer, params, reply
+from orchbridge.sim.answers import Answer, Ask, Handler, Problem, Route, integer, params, reply
 
 LIMIT = 1000
 SUBJECTS = "users"  # what every subject is
@@ -121,6 +121,19 @@ def moment(ask: Ask, text: str) -> float | Problem:
     return when.timestamp() - ask.world.start
 
 
+def _guarded(handler: Handler) -> Handler:
+    """No permission is documented for reading the log; the knob `forbidden` refuses it."""
+
+    def handle(ask: Ask) -> Answer:
+        if "activity" in ask.knobs.doses("forbidden"):
+            return Problem(
+                403, "puppetlabs.activity/permission-denied", "You are not permitted to read the activity log"
+            )
+        return handler(ask)
+
+    return handle
+
+
 def _page(ask: Ask, tests: Iterable[Test]) -> tuple[list[Commit], list[Commit], dict[str, int]] | Problem:
     """Return the page, everything that matches, and the page's numbers."""
     numbers = {"limit": LIMIT, "offset": 0}
@@ -170,6 +183,6 @@ FILTERS = ("service_id", "subject_type", "subject_id", "object_type", "object_id
 FIRST = params("offset", "limit", "order", *FILTERS)
 SECOND = {**params("offset", "limit", "service_id", "query"), **params("order", since=releases.ACTIVITY_ORDER)}
 ROUTES = (
-    Route("GET", "v1/events", first_version, FIRST),
-    Route("GET", "v2/events", second_version, SECOND, releases.ACTIVITY_V2),
+    Route("GET", "v1/events", _guarded(first_version), FIRST),
+    Route("GET", "v2/events", _guarded(second_version), SECOND, releases.ACTIVITY_V2),
 )

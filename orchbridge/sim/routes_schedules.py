@@ -61,6 +61,8 @@ def several(ask: Ask) -> Answer:
 
 def one(ask: Ask) -> Answer:
     """GET /scheduled_jobs/environment_jobs/:id: a disabled one is gone."""
+    if not ask.user.may(VIEW_JOBS):
+        return _unreadable("You are not permitted to view scheduled jobs")
     found = _find(ask)
     if not isinstance(found, Schedule):
         return found

@@ -128,3 +128,54 @@ async def test_odd_queries_are_answered(path):
         for name in names:
             for value in (*odd, json.dumps([{"start": "9999-12-31T23:59:59Z", "end": "0001-01-01T00:00:00Z"}])):
                 assert (await sim.raw("GET", f"{path}?{name}={quote(value)}")).status_code < 500
+
+
+RAW = {
+    "not JSON": b'{"task":',
+    "not UTF-8": b'{"task": "f\xff"}',
+    "half a letter": b'{"task": "\\ud800"}',
+    "very deep": b"[" * 200_000,
+    "deep in a query": b'{"task":"facts","params":{},"scope":{"query":' + b'["not",' * 900 + b"[]" + b"]" * 900 + b"}}",
+    "a number of 5000 digits": b'{"job": ' + b"9" * 5_000 + b"}",
+    "a text of 5000 digits": b'{"job": "' + b"9" * 5_000 + b'", "plan_job": "' + b"9" * 5_000 + b'"}',
+}
+
+
+@pytest.mark.parametrize("what", RAW)
+@pytest.mark.parametrize("path", ["command/task", "command/stop", "command/stop_plan", "/rbac-api/v1/auth/token"])
+async def test_bodies_that_are_hardly_json_are_refused(path, what):
+    async with playing("quiet") as sim:
+        for media in ("application/json", "text/plain", "application/xml"):
+            answer = await sim.raw("POST", path, content=RAW[what], headers={"Content-Type": media})
+            assert answer.status_code == 400, answer.text
+            kind = "puppetlabs.rbac/malformed-request" if "rbac" in path else "puppetlabs.orchestrator/"
+            assert answer.json()["kind"].startswith(kind)
+
+
+async def test_a_body_without_end_is_not_taken_in(monkeypatch):
+    monkeypatch.setattr("orchbridge.sim.door.BODY_MAX", 1_000)
+    async with playing("quiet") as sim:
+        answer = await sim.raw("POST", "command/task", content=b" " * 1_001)
+        assert (answer.status_code, answer.json()["kind"]) == (413, "puppetlabs.orchestrator/request-too-large")
+
+
+@pytest.mark.parametrize("path", ["jobs/{}", "plan_jobs/{}/events", "scopes/task_targets/{}", "jobs/1/events?start={}"])
+async def test_ids_of_any_length_are_answered(path):
+    async with playing("quiet") as sim:
+        for digits in (19, 20, 5_000):
+            assert (await sim.raw("GET", path.format("9" * digits))).status_code in {400, 404} or "start" in path
+        assert (await sim.raw("GET", path.format("0" * 5_000 + "1"))).status_code in {200, 404}
+
+
+async def test_times_end_with_the_year_9999():
+    async with playing("quiet") as sim:
+        late = {"start_time": "9999-12-31T23:59:59-14:00", "interval": None}
+        await sim.post(NEW, {**ORDER, "input": {**ORDER["input"], "targets": None}, "schedule": late}, ok=400)
+        endless = {"start_time": LATER, "interval": {"units": "seconds", "value": 10**400}}
+        await sim.post(NEW, {**ORDER, "schedule": endless}, ok=400)
+        last = {"start_time": "9999-12-31T23:59:50Z", "interval": {"units": "seconds", "value": 60}}
+        made = await sim.post(NEW, {**ORDER, "schedule": last}, ok=200)
+        number = made["scheduled_job"]["name"]
+        assert (await sim.get(f"{NEW}/{number}"))["next_run"] == {"time": "9999-12-31T23:59:50Z"}
+        sim.now = 0.0
+        await sim.get(NEW)

@@ -9,6 +9,99 @@ FACTS = {"task": "facts", "params": {}, "scope": {"nodes": [WEB, APP]}}
 TARGET = {"display_name": "the web", "tasks": ["facts"], "nodes": [WEB], "node_groups": []}
 
 
+QUERY, GROUP = {"query": "nodes {}"}, {"node_group": "f00d"}
+DEPLOY = {"environment": "production", "scope": {"nodes": [WEB]}}
+NEW, OLD = "scheduled_jobs/environment_jobs", {"shape_version": "2021.6"}
+RUN = {"plan_name": "rollout::web", "params": {}}
+TIME = {"start_time": "2030-01-01T00:00:00Z"}
+ORDER = {"type": "task", "input": {"name": "facts", "parameters": {}, "scope": FACTS["scope"]}}
+ORDER |= {"environment": "production", "schedule": TIME, "description": "", "userdata": {}}
+SEEN = ("jobs", "jobs/1", "jobs/1/nodes", "jobs/1/report", "jobs/1/events", "inventory", f"inventory/{WEB}")
+SEEN += ("plan_jobs", "plan_jobs/1", "plan_jobs/1/events", "plan_jobs/1/event/1")
+FREE = ("", "tasks", "tasks/package/init", "plans", "plans/rollout/web", "usage", "scopes/task_targets")
+
+# needed for | permission, one or another | what asks for it | what comes without it (section 3)
+PERMISSIONS = [
+    ("read jobs, nodes, report, events, plan jobs, inventory", ("orchestrator:view:*",),
+     [*(("GET", path, None) for path in SEEN), ("POST", "inventory", {"nodes": [WEB]})], (403, "not-permitted")),
+    ("command/stop and stop_plan", ("orchestrator:view:*",),
+     [("POST", "command/stop", {"job": "1"}), ("POST", "command/stop_plan", {"plan_job": "1"})],
+     (403, "not-permitted")),
+    ("read scheduled jobs", ("orchestrator:view:*",),
+     [("GET", NEW, None), ("GET", f"{NEW}/31", None)], (400, "query-error")),
+    ("command/deploy", ("puppet_agent:run:*",), [("POST", "command/deploy", DEPLOY)], (403, "not-permitted")),
+    ("command/task", ("tasks:run:facts", "tasks:run:*"), [("POST", "command/task", FACTS)], (403, "not-permitted")),
+    ("a schedule of a task", ("tasks:run:facts", "tasks:run:*"), [("POST", NEW, ORDER)], (403, "not-permitted")),
+    ("plan_run, environment_plan_run", ("plans:run:rollout::web", "plans:run:*"),
+     [("POST", "command/plan_run", RUN), ("POST", "command/environment_plan_run", RUN)], (403, "not-permitted")),
+    ("Scope.query", ("nodes:view_data:*",),
+     [("POST", "command/task", {**FACTS, "scope": QUERY}), ("POST", "command/deploy", {**DEPLOY, "scope": QUERY})],
+     (400, "query-error")),
+    ("Scope.node_group", ("node_groups:view:f00d", "node_groups:view:*"),
+     [("POST", "command/task", {**FACTS, "scope": GROUP}), ("POST", "command/deploy", {**DEPLOY, "scope": GROUP})],
+     (403, "not-permitted")),
+    ("disable someone else's scheduled job", ("scheduled_jobs:delete:*",),
+     [("PUT", f"{NEW}/31", {"enabled": False})], (403, "not-permitted")),
+]  # fmt: skip
+ALL = {one for _, permissions, *_ in PERMISSIONS for one in permissions}
+EACH = [
+    pytest.param(permission, set(permissions), asked, without, id=f"{needed_for}-{permission}")
+    for needed_for, permissions, asked, without in PERMISSIONS
+    for permission in permissions
+]
+
+
+async def asked_by(sim, method, path, body):
+    return await sim.raw(method, path, **({} if body is None else {"json": body}))
+
+
+@pytest.mark.parametrize(("permission", "either", "asked", "without"), EACH)
+async def test_with_the_permission_it_is_done_and_without_it_refused(permission, either, asked, without):
+    for request in asked:
+        async with playing("quiet", token=TOKEN) as sim:
+            await sim.enter("lacking", ALL - either)
+            answer = await asked_by(sim, *request)
+            assert (answer.status_code, answer.json()["kind"]) == (without[0], f"puppetlabs.orchestrator/{without[1]}")
+            sim.http.headers["X-Authentication"] = TOKEN
+            await sim.enter("having", (ALL - either) | {permission})
+            assert (await asked_by(sim, *request)).is_success, request
+
+
+@pytest.mark.parametrize("path", FREE)
+async def test_what_any_token_may_read(path):
+    """Lists of tasks and plans are for everybody; of usage and scopes nothing is documented."""
+    async with playing("quiet", token=TOKEN) as sim:
+        await sim.become("nobody")
+        await sim.get(path)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+async def test_the_activity_log_is_for_any_token_but_not_for_none(version):
+    """Section 15 names a token or a certificate, and no permission; with a knob it can be refused all the same."""
+    path = f"/activity-api/{version}/events?service_id=rbac"
+    async with playing("quiet", token=TOKEN) as sim:
+        await sim.become("nobody")
+        await sim.get(path)
+        await sim.turn(forbidden="activity")
+        answer = await sim.get(path, ok=403)
+        assert answer["kind"] == "puppetlabs.activity/permission-denied"
+        sim.http.headers["X-Authentication"] = ""
+        await sim.get(path, ok=401)
+
+
+async def test_everybody_may_make_a_task_target():
+    async with playing("quiet", token=TOKEN) as sim:
+        await sim.become("nobody")
+        await sim.post("command/task_target", TARGET, ok=200)
+
+
+async def test_deleting_a_schedule_of_the_older_api_is_for_its_owner_and_who_may():
+    for permissions, status in ((["orchestrator:view:*"], 403), (["scheduled_jobs:delete:*"], 204)):
+        async with playing("quiet", token=TOKEN, **OLD) as sim:
+            await sim.enter("someone", permissions)
+            assert (await sim.raw("DELETE", "scheduled_jobs/31")).status_code == status
+
+
 async def test_the_simulators_own_token_may_do_everything_and_owns_what_it_starts():
     async with playing("empty", token=TOKEN) as sim:
         await sim.post("command/task", FACTS)
