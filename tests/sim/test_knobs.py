@@ -61,6 +61,44 @@ def test_values_are_parsed_from_text():
     assert knobs.dose("event_visibility").form == "ids"
 
 
+# Section 18.2: each uncertainty, and the values it can take; the text is how the knob is set to it.
+UNCERTAIN = {
+    "shape_version": "2016.4 2017.3 2018.1 2019.8 2021.0 2021.6 2021.7.1 2025",
+    "default_order": "asc-timestamp desc-name",
+    "timestamps_key": "created_timestamp started_timestamp both",
+    "duration_type": "number string",
+    "finished_when_running": "null absent",
+    "empty_total": "null 0",
+    "next_events": "last+1 echo-start first-item global-next missing event-key-missing",
+    "start_past_end": "empty-200 404 400",
+    "event_visibility": "in-order ids:3 seconds:2",
+    "job_finished_event": "always missing,p=0.5 job_aborted",
+    "event_lag_after_terminal": "polls:0 polls:3",
+    "id_gaps": "some,p=0.2",
+    "id_restart": "at:10",
+    "prune": "after:60",
+    "limit_max": "none clamp:50 400:50",
+    "unknown_query_params": "ignore 400",
+    "validation_kind": "orchestrator validators",
+    "error_body": "with-details without-details html empty",
+    "auth_fault": "expired revoked server-error-401 server-error-503",
+    "auth_modes": "header header-or-query cert-accepted cert-rejected",
+    "id_host": "authority localhost wrong-port",
+    "inventory": "connected-only false-rows unknown-404 blank 500 flapping stale-true:30",
+    "nodes": "big:2 null-result error-string no-latest-event-id",
+    "owner": "full id+login changing",
+    "scheduled": "new old old-empty",
+    "latency": "seconds:0.2",
+    "faults": "reset truncated 502 503",
+}
+
+
+def test_there_is_a_knob_for_each_uncertainty_with_each_of_its_values():
+    for name, values in UNCERTAIN.items():
+        for value in values.split():
+            assert getattr(Knobs(**{name: value}), name) == value
+
+
 async def test_knobs_can_be_turned_while_it_runs():
     async with playing("reference", at=OVER) as sim:
         await sim.turn(duration_type="string")
