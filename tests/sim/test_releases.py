@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import pytest
 
 from orchbridge.core.errors import ConfigError
+from orchbridge.orchestrator.endpoints import ENDPOINTS
 from orchbridge.sim import releases
+from orchbridge.sim.app import API_ROUTES
 from orchbridge.sim.knobs import Knobs
 from tests.sim.playing import playing
 
@@ -412,6 +414,17 @@ def test_what_nobody_can_say_is_refused(release, says):
     with pytest.raises(ConfigError) as refused:
         Knobs(shape_version=release)
     assert re.search(re.escape(says), refused.value.line())
+
+
+def _places(path):
+    return re.sub(r":\w+|\{\w+\}", "*", path.strip("/"))
+
+
+def test_the_client_says_the_same_of_each_endpoint():
+    routes = {(route.method, _places(route.template)): route.since for route in API_ROUTES}
+    dated = [endpoint for endpoint in ENDPOINTS if endpoint.since]
+    assert [one for one in dated if routes[one.method, _places(one.path)].since != one.since] == []
+    assert len(dated) > 30
 
 
 def test_every_row_of_the_table_is_looked_at():
