@@ -54,11 +54,11 @@ class SimulatorOptions:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the process's signals alone and tells when it listens."""
+    """A server that leaves the process's signals alone, tells when it listens and ends as soon as it is told to."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.listening = asyncio.Event()
+        self.listening, self.leaving = asyncio.Event(), asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -67,6 +67,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
+
+    async def main_loop(self) -> None:
+        await self.leaving.wait()  # there is nothing to do at every tick: neither dates nor counts of requests
 
 
 def _protocol(wire: Wire) -> type[H11Protocol]:
@@ -121,7 +124,7 @@ async def served(
             await server.listening.wait()
             yield _address(listener, host, secure=tls is not None)
         finally:
-            server.should_exit = True
+            server.leaving.set()
             await serving
             ticking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
