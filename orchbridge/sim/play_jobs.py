@@ -16,6 +16,7 @@ from orchbridge.sim.script import JobDraft, Step
 if TYPE_CHECKING:
     from orchbridge.sim.world import World
 
+NOTICED_S = 10.0  # how long after its return the service sees that a job is over
 JUST_NOW_S = 1e-6  # adding and subtracting a job's creation time must not push a step into the future
 
 
@@ -72,6 +73,12 @@ def stop(world: World, job: Job, now: float, *, force: bool) -> None:
         over = Step(end, "stopped", event="job_finished", message="Job stopped", detail={"state": "stopped"})
         steps = [Step(after, "stopping", event="job_stopping", message="Job stopping"), *steps, over]
     _plan(world, job, steps, now)
+
+
+def crash(world: World, job: Job, now: float, back: float) -> None:
+    """Let the service forget what it did: some time after it is back it fails the job, without a last event."""
+    if job.state not in JOB_ENDS:
+        _plan(world, job, [Step(back + NOTICED_S - job.created, "failed")], now)
 
 
 def _plan(world: World, job: Job, steps: list[Step], now: float) -> None:

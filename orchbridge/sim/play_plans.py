@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from orchbridge.sim import releases
 from orchbridge.sim.eventlog import Event, PlanEventWire
 from orchbridge.sim.rows import PLAN_ENDS, Job, Plan
 from orchbridge.sim.script import JobDraft, PlanDraft, PlanStep
@@ -67,6 +68,14 @@ def stop(world: World, plan: Plan, now: float) -> None:
         return
     error = {"kind": "bolt/plan-interrupted", "msg": "The plan was stopped", "details": {}}
     _plan(world, plan, [PlanStep(now - plan.created, "plan_failed", state="failure", result=error)], now)
+
+
+def crash(world: World, plan: Plan, now: float, back: float) -> None:
+    """Let the service forget the plan: it runs for ever, or has failed when the service is back."""
+    if plan.state in PLAN_ENDS:
+        return
+    failed = [PlanStep(back - plan.created, None, state="failure")] if world.knobs.has(releases.PLANS_FAIL) else []
+    _plan(world, plan, failed, now)
 
 
 def _plan(world: World, plan: Plan, steps: list[PlanStep], now: float) -> None:

@@ -80,6 +80,9 @@ USAGE_EVENTS = Feature("usage: events", "2021.1", "2019.8.6")
 SENSITIVE_RESULTS = Feature("results: the value of _sensitive is hidden", "2021.1", "2019.8.6")
 
 NODE_STATES = Feature("nodes: the filter state", "2021.2", "2019.8.7")
+PLANS_FAIL = Feature(
+    "plan_jobs: what runs when the service crashes fails, and does not run for ever", "2021.2", "2019.8.7"
+)
 ACTIVITY_ORDER = Feature("the newer activity log: order", "2021.2", "2019.8.7")
 
 PLAN_ORDER = Feature("plan_jobs: order, order_by; timestamp in the list", "2021.3", "2019.8.8")

@@ -46,6 +46,15 @@ def skip(ask: Ask) -> Answer:
     return jobs if isinstance(jobs, Problem) else reply({"skipped": ask.world.skip(jobs, ask.now)})
 
 
+def crash(ask: Ask) -> Answer:
+    """POST /sim/crash {"seconds": n}: the service is away for so long, and has forgotten what it did."""
+    seconds = _whole_number(ask, "seconds")
+    if isinstance(seconds, Problem):
+        return seconds
+    ask.world.crash(float(seconds), ask.now)
+    return reply({"back_in": seconds})
+
+
 def restore(ask: Ask) -> Answer:
     """POST /sim/restore {"to_job": id}: jobs above it never were."""
     to_job = _whole_number(ask, "to_job")
@@ -80,6 +89,7 @@ ROUTES = (
     Route("GET", "knobs", knobs),
     Route("POST", "knobs", turn, lasting=True),
     Route("POST", "prune", prune, lasting=True),
+    Route("POST", "crash", crash, lasting=True),
     Route("POST", "restore", restore, lasting=True),
     Route("POST", "skip", skip, lasting=True),
     Route("POST", "inventory", inventory, lasting=True),

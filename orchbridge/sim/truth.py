@@ -26,6 +26,7 @@ first line, which has neither:
     {"fact":"environment","name":"staging","present":false,...}
     {"fact":"pruned","jobs":[420],"plans":[82],...}
     {"fact":"skipped","jobs":[421,422],...}                 ids that no job ever has
+    {"fact":"crashed","seconds":5,...}                      what ran is not looked after any more
     {"fact":"restored","to_job":419,"jobs":[420],"plans":[82],...}
                           ids above `to_job` never were; later facts use them again for others
 

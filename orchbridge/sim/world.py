@@ -216,6 +216,15 @@ class World:
             self.forget("pruned", gone, plans, now)
         return gone
 
+    def crash(self, seconds: float, now: float) -> None:
+        """Let the service crash, and be back so many seconds later: what ran ends as its release has it."""
+        self.outages.append((now, now + seconds))
+        for job in self.jobs.values():
+            play_jobs.crash(self, job, now, now + seconds)
+        for plan in self.plans.values():
+            play_plans.crash(self, plan, now, now + seconds)
+        self.course.fact("crashed", now, seconds=seconds)
+
     def restore(self, to_job: int, now: float) -> None:
         """Restore the database from a backup: jobs above `to_job`, and plans since then, never were.
 

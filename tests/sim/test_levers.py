@@ -7,6 +7,19 @@ from orchbridge.sim.world import World
 from tests.sim.playing import playing
 
 
+async def test_a_crash_ends_what_runs_without_a_last_event():
+    async with playing("reference", at=10.0) as sim:
+        await sim.post("/sim/crash", {"seconds": 5}, ok=200)
+        with pytest.raises(ConnectionResetError):
+            await sim.get("jobs/420", at=14.9)
+        before = await sim.ids("jobs/420/events", at=15.0)
+        assert (await sim.get("jobs/420"))["state"] == "running"
+        job = await sim.get("jobs/420", at=26.0)
+        assert (job["state"], job["node_states"]) == ("failed", {"running": 2, "errored": 1})
+        assert await sim.ids("jobs/420/events", at=90.0) == before
+        assert (await sim.get("jobs/421"))["state"] == "failed"  # it was over before
+
+
 async def test_pruning_the_oldest():
     async with playing("quiet") as sim:
         before = await sim.ids("jobs?order_by=name")

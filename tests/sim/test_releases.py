@@ -161,6 +161,17 @@ async def sensitive_results(server):
     return "redacted" in shown.pop()
 
 
+async def plans_fail(server):
+    answer = await server.quiet.raw("POST", "command/plan_start", json={"plan_name": "rollout::web"})
+    if answer.status_code != 202:
+        return False
+    number, started = answer.json()["name"], server.quiet.now
+    await server.quiet.post("/sim/crash", {"seconds": 5}, ok=200)
+    plan = await server.quiet.get(f"plan_jobs/{number}", at=started + 6.0)
+    assert (await server.quiet.get(f"plan_jobs/{number}", at=started + 3600.0))["state"] == plan["state"]
+    return plan["state"] == "failure"
+
+
 async def zero_total(server):
     return (await server.empty.get("jobs")).get("pagination", {}).get("total", None) == 0
 
@@ -285,6 +296,7 @@ MATRIX = {
     },
     ("2021.2", "2019.8.7"): {
         "nodes: state": matters("over", NODES, "state=failed"),
+        "plan_jobs: fail after a crash": plans_fail,
         "activity: order": matters("over", ACTIVITY, "order=asc"),
     },
     ("2021.3", "2019.8.8"): {
