@@ -18,9 +18,17 @@ from tests.broker import Broker, NoBroker
 from tests.debian import Lack, need
 
 # How fast a machine is decides nothing here; what fails prints how to repeat it. Each run looks at other examples and
-# `deep` at many more; in CI a commit meets the same ones each time.
-for _name in ("orchbridge", "ci", "deep"):
-    hypothesis.settings.register_profile(_name, deadline=None, print_blob=True, derandomize=_name == "ci")
+# `deep` at many more; in CI a commit meets the same ones each time, and what fails is shown as it was found: making it
+# small takes minutes, and `shrink`, which meets the same ones, does that.
+_AS_FOUND = [phase for phase in hypothesis.Phase if phase not in {hypothesis.Phase.shrink, hypothesis.Phase.explain}]
+for _name in ("orchbridge", "ci", "shrink", "deep"):
+    hypothesis.settings.register_profile(
+        _name,
+        deadline=None,
+        print_blob=True,
+        derandomize=_name in {"ci", "shrink"},
+        phases=_AS_FOUND if _name == "ci" else list(hypothesis.Phase),
+    )
 hypothesis.settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "orchbridge")
 )

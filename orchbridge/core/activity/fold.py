@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
 from orchbridge.core import times
 from orchbridge.core.activity import known as memory
 from orchbridge.core.activity.known import Known
-from orchbridge.core.activity.match import Stretch, Survey, aligned, backwards, stretch_of, survey, unsure
+from orchbridge.core.activity.match import Held, Stretch, Survey, aligned, backwards, stretch_of, survey, unsure
 from orchbridge.core.activity.work import BATCH_BYTES_MAX, Work, begin, brief
 from orchbridge.core.facts import Commit, Odd
 from orchbridge.core.normalize.activity import digest
@@ -18,6 +18,7 @@ from orchbridge.core.questions import Activity, Page, Trouble
 TORN_MAX = 3  # times an entry that cannot be read is asked for again before it is set aside
 TORN_AGAIN_S = 1.0
 SHORTEST_STEP = 20
+HELD_MAX = 2_000  # entries of a search, held until all that is known was looked for among them
 REACH = 5  # known entries by which the next stretch of a search overlaps
 
 Item = Commit | Odd
@@ -51,7 +52,11 @@ def fold_page(work: Work, question: Activity, page: Page, asked_at: float) -> No
             _too_high(work, question, page, before != page.total, rest_s)
             return
     work.listed = True
-    sight = _Sight(work, items, told, rest_s, directed=direction is not None)
+    seen = Held(told.start, tuple(items), told.digests)
+    if work.state.held is not None:
+        seen = work.state.held.onward(seen) or seen
+        work.change(held=None)
+    sight = _Sight(work, seen, ends=told.ends, rest_s=rest_s, directed=direction is not None)
     if work.state.start is not None:
         sight.seek()
     else:
@@ -71,12 +76,12 @@ def _too_high(work: Work, question: Activity, page: Page, more: bool, rest_s: fl
 class _Sight:
     """The entries of one page, oldest first, with their digests: `full` ones for ids, short ones to compare."""
 
-    def __init__(self, work: Work, items: Sequence[Item], told: Stretch, rest_s: float, *, directed: bool) -> None:
-        self.work, self.items, self.rest_s = work, items, rest_s
-        self.blind = not directed and told.start > 0  # it does not show which way the list runs; its beginning may
-        self.full = told.digests
-        short = tuple(None if each is None else memory.short(each) for each in told.digests)
-        self.stretch = Stretch(told.start, short, told.ends)
+    def __init__(self, work: Work, held: Held, *, ends: bool, rest_s: float, directed: bool) -> None:
+        self.work, self.held, self.items, self.rest_s = work, held, held.items, rest_s
+        self.blind = not directed and held.start > 0  # it does not show which way the list runs; its beginning may
+        self.full = held.digests
+        short = tuple(None if each is None else memory.short(each) for each in self.full)
+        self.stretch = Stretch(held.start, short, ends)
 
     def seek(self) -> None:
         """Look for the end of the list, where a stream that starts now begins."""
@@ -111,11 +116,13 @@ class _Sight:
         expected = (max(0, -below), max(0, below))
         if found is None:
             self._search_on()
-        elif work.state.search is None and found.first != expected:
+        elif work.state.search is None and (found.first != expected or not found.reached):
             begin_at = max(0, known.position - len(known.digests))
             work.wait(0.0, search=begin_at, looked=None)  # look at everything that is known
         elif work.state.search is not None and (low := self._lower(found)) is not None:
             work.wait(0.0, search=low, looked=low)
+        elif work.state.search is not None and not found.reached and len(self.items) <= HELD_MAX:
+            work.wait(0.0, search=max(stretch.start + 1, stretch.end - REACH), held=self.held)
         elif found.missing and len(found.missing) <= found.unread and work.state.torn < TORN_MAX:
             work.wait(TORN_AGAIN_S, torn=work.state.torn + 1)
         elif len(found.missing) > found.unread and self.blind and (work.state.search is None or work.state.looked != 0):
@@ -132,8 +139,8 @@ class _Sight:
         (place, index), start, looked = found.first, self.stretch.start, self.work.state.looked
         if not found.strange and not place == 0 < index:
             return None
-        page = len(self.items) - place - REACH  # what is strange is looked at with as much below it as that holds
-        low = max(0, start - (page if found.strange else index + REACH))
+        room = self._step() - place - REACH  # what is strange is looked at with as much below it as a page holds
+        low = max(0, start - (max(REACH, room) if found.strange else index + REACH))
         return low if low < start and (looked is None or low < looked) else None
 
     def _onward(self, overlap: int) -> None:
@@ -225,11 +232,11 @@ class _Sight:
     def _lost(self) -> None:
         """Nothing that is remembered is left: what is not older than the newest of it is new."""
         work, state = self.work, self.work.state
-        since = times.seconds(state.known.newest)
-        since = since if since is not None else state.head.since
-        head = replace(state.head, epoch=state.head.epoch + 1, since=since, floor=since)
+        newest = times.seconds(state.known.newest)
+        head = replace(state.head, epoch=state.head.epoch + 1, floor=state.head.floor if newest is None else newest)
         work.counts = {}
-        forgotten = Known(whole=True, newest=state.known.newest)
+        edge = state.known.edge
+        forgotten = Known(whole=True, newest=state.known.newest, edge=edge, vanished=edge)
         work.change(head=head, search=None, suspicion=None, dirty=True, known=forgotten)
         self._told("nothing of what was delivered last is in the list any more")
         work.wait(0.0)

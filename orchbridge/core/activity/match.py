@@ -10,7 +10,7 @@ import msgspec
 
 from orchbridge.core import times
 from orchbridge.core.activity.known import WILD, Known
-from orchbridge.core.facts import Commit
+from orchbridge.core.facts import Commit, Odd
 from orchbridge.core.questions import Page
 
 
@@ -24,6 +24,23 @@ class Stretch(msgspec.Struct, frozen=True):
     @property
     def end(self) -> int:
         return self.start + len(self.digests)
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Entries as they were read, from `start` on, oldest first, with their whole digests."""
+
+    start: int
+    items: tuple[Commit | Odd, ...]
+    digests: tuple[str | None, ...]
+
+    def onward(self, other: Held) -> Held | None:
+        """Return both as one, None where the other is not seen to go on where this one ends."""
+        shared = self.start + len(self.digests) - other.start
+        if not 0 < shared <= min(len(self.digests), len(other.digests)):
+            return None
+        if self.digests[-shared:] != other.digests[:shared]:
+            return None
+        return Held(self.start, self.items + other.items[shared:], self.digests + other.digests[shared:])
 
 
 class Survey(msgspec.Struct, frozen=True):

@@ -122,8 +122,7 @@ def _started(state: ActivityState, start: Start) -> ActivityState:
     """Return the state as the start rule has it; "now" has to find the end first, a job is asked when it began."""
     if start.kind in {"now", "from"}:
         return state
-    since = start.at if start.kind == "since" else None
-    head = msgspec.structs.replace(state.head, since=since, floor=since)
+    head = msgspec.structs.replace(state.head, floor=start.at if start.kind == "since" else None)
     return msgspec.structs.replace(state, head=head, start=None, begun=True)
 
 

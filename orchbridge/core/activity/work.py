@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from orchbridge.core import times
 from orchbridge.core.activity import known as memory
 from orchbridge.core.activity.known import WILD, Head, Known
+from orchbridge.core.activity.match import Held
 from orchbridge.core.batch import Batch
 from orchbridge.core.facts import Commit, Odd
 from orchbridge.core.normalize.activity import commit_record
@@ -47,6 +49,7 @@ class ActivityState(msgspec.Struct, frozen=True):
     start        where a stream without a memory begins; None while a job has to be asked for when that was
     seek         start "now": where the end of the list is looked for next
     search       where the place is looked for next, None while it is known
+    held         the stretch that this search has read so far, where one answer did not reach up to all that is known
     looked       the lowest place that was looked at in this search, where it went below where it began
     suspicion    what the newest answer says of the list's history, to be confirmed by another one
     newest_first this server cannot order its list: it begins with the newest
@@ -64,6 +67,7 @@ class ActivityState(msgspec.Struct, frozen=True):
     dirty: bool = True
     seek: int = 0
     search: int | None = None
+    held: Held | None = None
     looked: int | None = None
     suspicion: tuple[str, ...] | None = None
     version: int = 2
@@ -89,6 +93,7 @@ class Work:
         self.records: list[Record] = []
         self.troubles: list[tuple[str, Trouble]] = []
         self.counts = state.known.counted()
+        self.vanished = Counter(state.known.vanished)
         self.listed = False
 
     def change(self, **news: object) -> None:
@@ -108,7 +113,7 @@ class Work:
             self.change(due=max(state.due, self.state.since + poll_s))
 
     def deliver(self, item: Commit | Odd, digest: str | None, *, late: bool) -> None:
-        """Make the record of one entry; what cannot be read is set aside, once."""
+        """Make the record of one entry, unless it only came back; what cannot be read is set aside, once."""
         state, origin = self.state, self.settings.origin
         head = state.head
         if digest is None or isinstance(item, Odd):
@@ -117,39 +122,50 @@ class Work:
             self.records += asides
             self.change(head=replace(head, odd=said))
             return
-        which = self.pass_over(item, digest)
-        moment = times.seconds(item.stamp)
-        if head.since is not None:
-            if moment is None or moment < head.since:
-                self.change(known=replace(self.state.known, whole=False))
-                return  # from before the stream begins, or told in an earlier epoch
-            self.change(head=replace(head, since=None))
-        if late and head.floor is not None and (moment is None or moment < head.floor):
+        which, moment = self._counted(digest), times.seconds(item.stamp)
+        if head.floor is not None and (moment is None or moment < head.floor):
             return
+        if self.vanished[brief := memory.short(digest)]:
+            self.vanished[brief] -= 1
+            return
+        self._dated(item, digest)
         name = f"{digest}/{which}"
         self.records.append(commit_record(origin, head.epoch_name, self.service, item, name, self.observed, late=late))
 
-    def pass_over(self, item: Commit | Odd, digest: str | None) -> int:
-        """Count an entry without telling of it; return which of equal ones it is."""
-        if digest is None or isinstance(item, Odd):
-            return 0
+    def pass_over(self, item: Commit | Odd, digest: str | None) -> None:
+        """Count an entry as known without telling of it."""
+        if digest is not None and isinstance(item, Commit):
+            self._counted(digest)
+            self._dated(item, digest)
+
+    def _counted(self, digest: str) -> int:
+        """Return which of equal entries this one is."""
         brief = memory.short(digest)
         self.counts[brief] = which = self.counts.get(brief, 0) + 1
-        known, moment = self.state.known, times.seconds(item.stamp)
-        if moment is not None and moment > (times.seconds(known.newest) or 0.0):
-            self.change(known=replace(known, newest=item.stamp))
         return which
+
+    def _dated(self, item: Commit, digest: str) -> None:
+        """Keep in mind the newest second, and what was made in it."""
+        known, moment = self.state.known, times.seconds(item.stamp)
+        newest = times.seconds(known.newest) or 0.0
+        if moment is not None and moment >= newest:
+            before = known.edge if moment == newest else ()
+            edge = (*before, memory.short(digest))[-self.state.reach.kept :]
+            self.change(known=replace(known, newest=item.stamp, edge=edge))
 
     def remember(self, digests: Sequence[str], position: int, *, whole: bool, purged: int = 0) -> None:
         """Take these (as `brief` makes them) as the newest that are known, up to a position; so many were purged."""
-        room = min(self.state.reach.kept, position)  # what was purged has no place any more
-        kept = tuple(digests[max(0, len(digests) - room) :])
+        most, known = self.state.reach.kept, self.state.known
+        near = digests[max(0, len(digests) - most) :]
+        kept = tuple(near[max(0, len(near) - position) :])  # what was purged has no place any more
         counts = {digest: count for digest in set(kept) if (count := self.counts.get(digest, 1)) > 1}
         counts.pop(WILD, None)
         whole = whole and len(kept) == position == len(digests)  # one that was purged may come back
-        known, gone = self.state.known, self.state.known.gone + purged
-        self.change(known=replace(known, position=position, gone=gone, digests=kept, counts=counts, whole=whole))
-        self.change(dirty=True, begun=True)
+        news = memory.without(kept, known.digests)
+        lost = [*memory.without(known.digests, digests), *memory.without(near[: len(near) - len(kept)], ())]
+        vanished = tuple([*memory.without(known.vanished, news), *lost][-most:])
+        known = replace(known, position=position, gone=known.gone + purged, digests=kept, counts=counts, whole=whole)
+        self.change(known=replace(known, vanished=vanished), dirty=True, begun=True)
 
     def tell(self, kind: str, subject: str, *, explanation: str, action: str) -> None:
         """Say something to people."""
