@@ -313,6 +313,18 @@ def test_two_states_that_restores_go_back_and_forth_between_are_told_once_each()
     assert numbers(one.store) == list(range(1, 68))
 
 
+def test_what_is_purged_pushes_nothing_of_an_epochs_last_second_out_of_mind() -> None:
+    early: list[Commit | Odd] = [entry(n) for n in range(1, 22)]
+    same: list[Commit | Odd] = [entry(62, text=f"Create Node {n}") for n in range(61, 66)]
+    later = [*(entry(n) for n in range(21, 61)), *same]
+    console = Console(early)
+    one = settled(life(console, reach=SMALL))
+    for there in (later, early, later):
+        console.entries = there
+        settled(one)
+    assert len(told(one.store)) == 21 + 39 + 5
+
+
 def test_one_more_of_equal_entries_is_seen_across_the_pages_of_a_server_that_gives_out_few() -> None:
     """Each page by itself fits what is known; only together they show that there is one more."""
     console = Console([entry(n) for n in range(1, 26)], most=15)

@@ -235,9 +235,9 @@ class _Sight:
         newest = times.seconds(state.known.newest)
         head = replace(state.head, epoch=state.head.epoch + 1, floor=state.head.floor if newest is None else newest)
         work.counts = {}
-        edge = state.known.edge
-        forgotten = Known(whole=True, newest=state.known.newest, edge=edge, vanished=edge)
+        forgotten = Known(whole=True, newest=state.known.newest, edge=state.known.edge)
         work.change(head=head, search=None, suspicion=None, dirty=True, known=forgotten)
+        work.miss(forgotten.edge)
         self._told("nothing of what was delivered last is in the list any more")
         work.wait(0.0)
 
@@ -252,8 +252,9 @@ class _Sight:
         work.counts = {each: survivors.count(each) for each in survivors}
         head = replace(state.head, epoch=state.head.epoch + 1)
         work.change(head=head, search=None, suspicion=None)
+        work.miss(found.missing)
         self._told(f"{len(found.missing)} of the newest entries that were delivered are gone from the list")
-        self._take(found, state.known)
+        self._take(found, work.state.known)
 
     def _told(self, what: str) -> None:
         """Tell people of a new epoch."""

@@ -155,17 +155,22 @@ class Work:
 
     def remember(self, digests: Sequence[str], position: int, *, whole: bool, purged: int = 0) -> None:
         """Take these (as `brief` makes them) as the newest that are known, up to a position; so many were purged."""
-        most, known = self.state.reach.kept, self.state.known
-        near = digests[max(0, len(digests) - most) :]
-        kept = tuple(near[max(0, len(near) - position) :])  # what was purged has no place any more
+        known, room = self.state.known, min(self.state.reach.kept, position)  # what was purged has no place any more
+        kept = tuple(digests[max(0, len(digests) - room) :])
         counts = {digest: count for digest in set(kept) if (count := self.counts.get(digest, 1)) > 1}
         counts.pop(WILD, None)
         whole = whole and len(kept) == position == len(digests)  # one that was purged may come back
-        news = memory.without(kept, known.digests)
-        lost = [*memory.without(known.digests, digests), *memory.without(near[: len(near) - len(kept)], ())]
-        vanished = tuple([*memory.without(known.vanished, news), *lost][-most:])
+        back = memory.without(kept, known.digests)
+        vanished = tuple(memory.without(known.vanished, back))
         known = replace(known, position=position, gone=known.gone + purged, digests=kept, counts=counts, whole=whole)
         self.change(known=replace(known, vanished=vanished), dirty=True, begun=True)
+
+    def miss(self, digests: Sequence[str]) -> None:
+        """Keep in mind what vanished from among the known ones: where it comes back, it is no news."""
+        known = self.state.known
+        vanished = (*known.vanished, *digests)[-self.state.reach.kept :]
+        self.vanished = Counter(vanished)
+        self.change(known=replace(known, vanished=vanished))
 
     def tell(self, kind: str, subject: str, *, explanation: str, action: str) -> None:
         """Say something to people."""
