@@ -9,7 +9,7 @@ from random import Random
 
 import msgspec
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from orchbridge.core import times
 from orchbridge.core.activity.known import short
@@ -23,8 +23,9 @@ from orchbridge.core.redact import Rules
 from orchbridge.core.walk import Start
 from tests.core.live import settings
 from tests.core.machines.budget import budget
+from tests.core.machines.carried import CarriedMachine, seeds
 from tests.core.machines.carrier import Carrier
-from tests.core.machines.faults import PASSING, Faults
+from tests.core.machines.faults import PASSING
 from tests.core.machines.ledger import Ledger
 
 BEGIN = 1_000_000.0
@@ -32,7 +33,6 @@ REACH = Reach(limit=40, kept=24, overlap=4, room=6)
 ORIGIN = Origin("prod", Rules())
 BURIED_MAX = REACH.kept - 8
 AGAIN_MAX = 10  # the same question within one moment
-seeds = st.integers(0, 2**16)
 pauses = st.sampled_from([0.0, 0.5, 1.0, 4.0])
 ABSENT = Trouble("absent", "not found", status=404)
 
@@ -62,7 +62,7 @@ class Entry:
         return Commit(raw, times.text(int(self.at)), Named("u1", "ops"), (Named("n", "n", "node"),), (Deed(self.text),))
 
 
-class ActivityMachine(RuleBasedStateMachine):
+class ActivityMachine(CarriedMachine):
     """A server's list, an activity stream, and the memory it commits to."""
 
     def __init__(self) -> None:
@@ -72,18 +72,13 @@ class ActivityMachine(RuleBasedStateMachine):
         self.before: set[str] = set()  # what was there before a stream that starts now
         self.serial, self.judged = 0, 0
         self.backups: list[list[Entry]] = []
-        self.faults, self.random = Faults(), Random(0)
+        self.random = Random(0)
         self.newest_first = self.clamped = False
         self.versions = {1, 2}
         self.last: Page | None = None
         self.asked, self.asked_at = Counter[Activity](), 0.0
         self.told: Counter[str] = Counter()
         self.ledger = Ledger(name="prod/activity-rbac")
-        self.carrier: Carrier
-
-    @property
-    def now(self) -> float:
-        return self.carrier.now
 
     @initialize(start=st.sampled_from(["earliest", "now"]), before=st.integers(0, 60))
     def begin(self, start: str, before: int) -> None:
@@ -220,22 +215,6 @@ class ActivityMachine(RuleBasedStateMachine):
     def live(self, seconds: float, seed: int) -> None:
         self.carrier.until(self.now + seconds, Random(seed), step=1.0)
 
-    @rule(seed=seeds, share=st.sampled_from([0.5, 1.0]), most=st.integers(1, 3), after=st.sampled_from([0.0, 3.0]))
-    def step(self, seed: int, share: float, most: int, after: float) -> None:
-        random = Random(seed)
-        self.carrier.ask()
-        self.carrier.serve(random, share)
-        self.carrier.now += after
-        self.carrier.fold(random, most)
-
-    @rule(fates=st.lists(st.sampled_from(["ok", "refused", "answer_lost"]), min_size=1, max_size=4))
-    def fate(self, fates: list[str]) -> None:
-        self.carrier.fates = fates
-
-    @rule()
-    def crash(self) -> None:
-        self.carrier.claim()
-
     @invariant()
     def nothing_is_told_twice(self) -> None:
         for record in self.ledger.records[self.judged :]:
@@ -250,8 +229,7 @@ class ActivityMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "carrier"):
             return
-        self.faults.heal()
-        self.carrier.fates = []
+        self.heal()
         self.versions = self.versions or {2}
         self.carrier.until(self.now + 60.0, Random(1), step=1.0)
         if self.carrier.state.absent:

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant, rule
 
 from orchbridge.core import times
 from orchbridge.core.facts import Connection
@@ -14,24 +14,24 @@ from orchbridge.core.inventory.stream import InventoryStream
 from orchbridge.core.questions import Answer, BrokerStatus, Health, Inventory, InventoryOf, Page, Question
 from tests.core.live import settings
 from tests.core.machines.budget import budget
+from tests.core.machines.carried import CarriedMachine, seeds
 from tests.core.machines.carrier import Carrier
-from tests.core.machines.faults import PAGES, PASSING, Faults
+from tests.core.machines.faults import PAGES, PASSING
 from tests.core.machines.ledger import Ledger
 from tests.core.server import Server
 
 BEGIN, FORGET_S = 1_000_000.0, 120.0
 names = st.sampled_from([f"n{at}.test" for at in range(3)])
-seeds = st.integers(0, 2**16)
 pauses = st.sampled_from([0.0, 1.0, 6.0, 6.0, 12.0])
 
 
-class InventoryMachine(RuleBasedStateMachine):
+class InventoryMachine(CarriedMachine):
     """A broker with three nodes, an inventory stream, and the memory it commits to."""
 
     def __init__(self) -> None:
         super().__init__()
         self.server = Server()
-        self.faults, self.random = Faults(), Random(0)
+        self.random = Random(0)
         self.flags: set[str] = set()  # connected, yet left out of the next lists
         self.ghosts: dict[str, tuple[str, bool]] = {}  # an older session that a broker lists, beside or instead
         self.sessions: dict[str, list[str]] = {}
@@ -174,22 +174,6 @@ class InventoryMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.0, 1.0, 6.0, 30.0, 300.0]), seed=seeds)
     def live(self, seconds: float, seed: int) -> None:
         self.carrier.until(self.carrier.now + seconds, Random(seed), step=1.0)
-
-    @rule(seed=seeds, share=st.sampled_from([0.5, 1.0]), most=st.integers(1, 3), after=st.sampled_from([0.0, 3.0]))
-    def step(self, seed: int, share: float, most: int, after: float) -> None:
-        random = Random(seed)
-        self.carrier.ask()
-        self.carrier.serve(random, share)
-        self.carrier.now += after
-        self.carrier.fold(random, most)
-
-    @rule(fates=st.lists(st.sampled_from(["ok", "refused", "answer_lost"]), min_size=1, max_size=3))
-    def fate(self, fates: list[str]) -> None:
-        self.carrier.fates = fates
-
-    @rule()
-    def crash(self) -> None:
-        self.carrier.claim()
 
     @invariant()
     def news_is_true(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from orchbridge.core import times
 from orchbridge.core.facts import Owner, Plan, PlanEvent
@@ -15,8 +15,9 @@ from orchbridge.core.plans.stream import PlanStream
 from orchbridge.core.questions import Answer, Page, PlanDetail, PlanEvents, PlanEventWhole, PlansPage, Question
 from tests.core.live import settings
 from tests.core.machines.budget import budget
+from tests.core.machines.carried import CarriedMachine, seeds
 from tests.core.machines.carrier import Carrier
-from tests.core.machines.faults import PASSING, Faults
+from tests.core.machines.faults import PASSING
 from tests.core.machines.judging import every_id_is_accounted_for
 from tests.core.machines.ledger import Ledger, Told
 from tests.core.server import MISSING
@@ -25,7 +26,7 @@ BEGIN = 1_000_000.0
 delays = st.sampled_from([0.0, 0.0, 0.0, 1.5, 6.0, 20.0])
 pauses = st.sampled_from([0.0, 0.0, 1.0, 4.0])
 GRACE_S, POLL_S, STALE_S = 10.0, 2.0, 15.0
-picks, seeds = st.integers(0, 1_000), st.integers(0, 2**16)
+picks = st.integers(0, 1_000)
 CUT = 1_024  # bytes of a text that the list shows
 texts = st.sampled_from(["", "x" * 990, "x" * 3_000, "ä" * 600, "€" * 900])
 pads = st.integers(0, 40)
@@ -60,7 +61,7 @@ class ModelPlan:
         )
 
 
-class PlansMachine(RuleBasedStateMachine):
+class PlansMachine(CarriedMachine):
     """A server of plans, a plans stream, and the memory it commits to."""
 
     def __init__(self) -> None:
@@ -68,7 +69,7 @@ class PlansMachine(RuleBasedStateMachine):
         self.plans: dict[int, ModelPlan] = {}
         self.last, self.last_event, self.serial = 0, 0, 0
         self.backups: list[tuple[dict[int, ModelPlan], int, int]] = []
-        self.faults, self.random = Faults(), Random(0)
+        self.random = Random(0)
         self.frozen: set[int] = set()
         self.epoch = 0
         self.base = 0
@@ -81,10 +82,6 @@ class PlansMachine(RuleBasedStateMachine):
         given = {"late_window_s": 40.0, "grace_s": GRACE_S, "poll_s": POLL_S}
         self.carrier = Carrier(PlanStream(settings("plans", **given)), self, self.ledger, BEGIN)
         self.carrier.most = self._most
-
-    @property
-    def now(self) -> float:
-        return self.carrier.now
 
     def answer(self, question: Question, now: float) -> Answer:
         seen_at = now
@@ -209,22 +206,6 @@ class PlansMachine(RuleBasedStateMachine):
     def live(self, seconds: float, seed: int) -> None:
         self.backups = [*self.backups[-4:], (deepcopy(self.plans), self.last, self.last_event)]
         self.carrier.until(self.now + seconds, Random(seed))
-
-    @rule(seed=seeds, share=st.sampled_from([0.3, 1.0]), most=st.integers(1, 4), after=st.sampled_from([0.0, 0.4, 1.1]))
-    def step(self, seed: int, share: float, most: int, after: float) -> None:
-        random = Random(seed)
-        self.carrier.ask()
-        self.carrier.serve(random, share)
-        self.carrier.now += after
-        self.carrier.fold(random, most)
-
-    @rule(fates=st.lists(st.sampled_from(["ok", "refused", "answer_lost"]), min_size=1, max_size=3))
-    def fate(self, fates: list[str]) -> None:
-        self.carrier.fates = fates
-
-    @rule()
-    def crash(self) -> None:
-        self.carrier.claim()
 
     @rule(
         question=st.sampled_from(["PlansPage", "PlanDetail", "PlanEvents", "PlanEventWhole"]),

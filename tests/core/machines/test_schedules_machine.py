@@ -8,7 +8,7 @@ from random import Random
 
 import msgspec
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from orchbridge.core import times
 from orchbridge.core.facts import LastRun, Owner, Schedule, TaskMeta
@@ -17,12 +17,13 @@ from orchbridge.core.schedules.stream import ScheduleStream
 from orchbridge.core.walk import Start
 from tests.core.live import settings
 from tests.core.machines.budget import budget
+from tests.core.machines.carried import CarriedMachine, seeds
 from tests.core.machines.carrier import Carrier
-from tests.core.machines.faults import PASSING, Faults
+from tests.core.machines.faults import PASSING
 from tests.core.machines.ledger import Ledger
 
 BEGIN, POLL_S, GRACE_S = 1_000_000.0, 5.0, 30.0
-picks, seeds = st.integers(0, 1_000), st.integers(0, 2**16)
+picks = st.integers(0, 1_000)
 pauses = st.sampled_from([0.0, 6.0, 6.0, 12.0])
 ABSENT = Trouble("absent", "not found", status=404)
 
@@ -50,7 +51,7 @@ class Model:
         )  # fmt: skip
 
 
-class SchedulesMachine(RuleBasedStateMachine):
+class SchedulesMachine(CarriedMachine):
     """A server with schedules, a schedules stream, and the memory it commits to."""
 
     def __init__(self) -> None:
@@ -60,15 +61,10 @@ class SchedulesMachine(RuleBasedStateMachine):
         self.hidden: set[int] = set()
         self.due: set[str] = set()  # runs that did not happen, by the ids of their records
         self.serial, self.judged = 0, 0
-        self.faults, self.random = Faults(), Random(0)
+        self.random = Random(0)
         self.old = self.both = self.clamped = False
         self.start = "earliest"
         self.ledger = Ledger(name="prod/schedules")
-        self.carrier: Carrier
-
-    @property
-    def now(self) -> float:
-        return self.carrier.now
 
     @initialize(start=st.sampled_from(["now", "earliest"]), before=st.integers(0, 3))
     def begin(self, start: str, before: int) -> None:
@@ -167,6 +163,10 @@ class SchedulesMachine(RuleBasedStateMachine):
             self._run()
             self.carrier.until(min(end, self.now + 1.0), random, step=1.0)
 
+    def wait(self, seconds: float) -> None:
+        super().wait(seconds)
+        self._run()
+
     def _run(self) -> None:
         for one in self.there.values():
             if one.planned is None or one.planned > self.now or not one.enabled:
@@ -180,22 +180,6 @@ class SchedulesMachine(RuleBasedStateMachine):
                 self.due.add(f"e1:schedule/{one.id}/missed/{planned}")
                 if chance < 0.8:
                     one.last = LastRun(planned, None, None, b'{"kind":"unknown-environment"}')
-
-    @rule(seed=seeds, share=st.sampled_from([0.5, 1.0]), most=st.integers(1, 3), after=st.sampled_from([0.0, 3.0]))
-    def step(self, seed: int, share: float, most: int, after: float) -> None:
-        random = Random(seed)
-        self.carrier.ask()
-        self.carrier.serve(random, share)
-        self.carrier.now += after
-        self.carrier.fold(random, most)
-
-    @rule(fates=st.lists(st.sampled_from(["ok", "refused", "answer_lost"]), min_size=1, max_size=3))
-    def fate(self, fates: list[str]) -> None:
-        self.carrier.fates = fates
-
-    @rule()
-    def crash(self) -> None:
-        self.carrier.claim()
 
     @invariant()
     def news_is_true(self) -> None:
@@ -213,8 +197,7 @@ class SchedulesMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "carrier"):
             return
-        self.faults.heal()
-        self.carrier.fates = []
+        self.heal()
         self.old = self.both = self.clamped = False
         self.live(700.0 if self.carrier.state.old or self.carrier.state.absent else 60.0, 1)
         self.news_is_true()
