@@ -44,6 +44,12 @@ class Verdict:
     def well(self) -> bool:
         return not any(found for found in vars(self).values() if isinstance(found, list))
 
+    def take(self, other: Verdict) -> None:
+        """Add what somebody else found wrong."""
+        for name, found in vars(other).items():
+            if isinstance(found, list):
+                getattr(self, name).extend(found)
+
     def __str__(self) -> str:
         lines = (
             f"{name}: {len(found)} {found[:5]}"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.oracle import Seen
+from tests.oracle import Seen, Verdict
 
 Facts = Sequence[Mapping[str, Any]]
 ENDS = {"disabled", "removed"}
@@ -24,19 +24,19 @@ class Deed:
 
 def judge_activity(
     truth: Facts, seen: Iterable[Seen], *, services: Collection[str], until: float | None = None, whole: bool = False
-) -> list[str]:
-    """Return what is wrong about activity: commits that are missing, told twice, invented, or out of order.
+) -> Verdict:
+    """Return what is wrong about activity: commits that are missing, told twice or invented, or out of order.
 
     Only commits at or before `until` have to be there, and none that was purged. They are in order within
     their key; with `whole` the records of a service are in one order, as they are in a file.
     """
     written = _written(truth)
-    wrong = []
+    wrong = Verdict()
     told: dict[str, list[Seen]] = defaultdict(list)
     for record in seen:
         if record.type.endswith("audit.activity.v1") and record.data is not None:
             told[record.data["service"]].append(record)
-    wrong += [f"activity of {service} was not asked for" for service in told.keys() - services]
+    wrong.invented += [f"activity of {service} was not asked for" for service in told.keys() - services]
     for service in services:
         deeds = written[service]
         places: dict[tuple[str, str, str], list[int]] = defaultdict(list)
@@ -47,17 +47,18 @@ def judge_activity(
         for record in told[service]:
             looks = _looks(record)
             if not places[looks]:
-                wrong.append(f"{record.id} {looks} is invented, or told again")
+                again = any(looks == deed.looks for deed in deeds)
+                (wrong.twice if again else wrong.invented).append(f"{record.id} {looks}")
                 continue
             place = places[looks].pop()
             found.add(place)
             where = service if whole else record.key
             if place < last[where] and not (record.data or {}).get("late"):
-                wrong.append(f"{record.id} {looks} is out of order")
+                wrong.disordered.append(f"{record.id} {looks}")
             last[where] = max(last[where], place)
         for place, deed in enumerate(deeds):
             if place not in found and not deed.purged and (until is None or deed.at <= until):
-                wrong.append(f"{service} {deed.looks} is missing")
+                wrong.missing.append(f"{service} {deed.looks}")
     return wrong
 
 
@@ -95,7 +96,7 @@ class Plan:
 
 def judge_schedules(
     truth: Facts, seen: Iterable[Seen], *, until: float | None = None, patient: bool = True, old: bool = False
-) -> list[str]:
+) -> Verdict:
     """Return what is wrong about scheduled jobs: what is missing, told twice, invented, or has another reason.
 
     Only what happened at or before `until` has to be there. Somebody who did not look for a while cannot know
@@ -107,11 +108,14 @@ def judge_schedules(
     for record in seen:
         if ":schedule/" in record.id and record.data is not None:
             said[record.data["schedule"]["id"]].append(record)
-    wrong = [f"schedule {id_} never was" for id_ in said.keys() - plans.keys()]
+    wrong = Verdict(invented=[f"schedule {id_} never was" for id_ in said.keys() - plans.keys()])
     for id_, plan in plans.items():
-        records = said[id_]
-        wrong += [f"schedule {id_} {word}" for word in _revisions(plan, records, until, patient=patient, old=old)]
-        wrong += [f"schedule {id_} {word}" for word in _misses(plan, records, until, patient=patient, old=old)]
+        found = Verdict()
+        _revisions(found, plan, said[id_], until, patient=patient, old=old)
+        _misses(found, plan, said[id_], until, patient=patient, old=old)
+        for name, words in vars(found).items():
+            if isinstance(words, list):
+                getattr(wrong, name).extend(f"schedule {id_} {word}" for word in words)
     return wrong
 
 
@@ -128,33 +132,34 @@ def _plans(truth: Facts) -> dict[int, Plan]:
     return plans
 
 
-def _revisions(plan: Plan, records: list[Seen], until: float | None, *, patient: bool, old: bool) -> list[str]:
+def _revisions(
+    wrong: Verdict, plan: Plan, records: list[Seen], until: float | None, *, patient: bool, old: bool
+) -> None:
     words = [(_word(record), record) for record in records if _word(record) != "run.missed"]
-    wrong, place = [], -1
+    place = -1
     for number, (word, record) in enumerate(words):
         about = (record.data or {})["schedule"]
         looks = (about["environment"], about["description"] or "")
         if word in ENDS:
             over = plan.ended is not None or (old and bool(plan.runs))
             if not over or number != len(words) - 1:
-                wrong.append(f"was not {word}")
+                wrong.untrue.append(f"was not {word}")
             elif (reason := (record.data or {})["reason"]) not in _reasons(plan, old=old):
-                wrong.append(f"is not {word} as {reason}")
+                wrong.untrue.append(f"is not {word} as {reason}")
             continue
         if (word == "created") != (number == 0):
-            wrong.append(f"is {word} as number {number} of {[word for word, _ in words]}")
+            wrong.untrue.append(f"is {word} as number {number} of {[word for word, _ in words]}")
         steps = [at for at, version in enumerate(plan.versions) if at > place and version == looks]
         if not steps or (patient and steps[0] != place + 1):
-            wrong.append(f"is {word} to {looks}, out of {plan.versions} from {place}")
+            wrong.untrue.append(f"is {word} to {looks}, out of {plan.versions} from {place}")
         place = steps[0] if steps else place
     ended = plan.ended is not None and (until is None or plan.ended <= until)
     if ended and words and words[-1][0] not in ENDS:
-        wrong.append("was disabled, untold")
+        wrong.missing.append("was disabled, untold")
     expected = plan.version(until)
     gone = plan.ended is not None or (old and bool(plan.runs))
     if expected > place and ((patient and not old) or not gone):
-        wrong.append(f"is told up to version {place}, not {expected}")
-    return wrong
+        wrong.missing.append(f"is told up to version {place}, not {expected}")
 
 
 def _reasons(plan: Plan, *, old: bool) -> set[str]:
@@ -163,21 +168,19 @@ def _reasons(plan: Plan, *, old: bool) -> set[str]:
     return over if plan.ended is None else over | ({"deleted"} if old else {"vanished", "switched_off"})
 
 
-def _misses(plan: Plan, records: list[Seen], until: float | None, *, patient: bool, old: bool) -> list[str]:
+def _misses(wrong: Verdict, plan: Plan, records: list[Seen], until: float | None, *, patient: bool, old: bool) -> None:
     failed = Counter(time for _, time, error in plan.runs if error is not None)
     told = Counter((record.data or {})["planned_at"] for record in records if _word(record) == "run.missed")
-    wrong = []
     for record in records:
         data = record.data or {}
         if _word(record) == "run.missed" and data["reason"] != "submission_error":
-            wrong.append(f"has run, {data['planned_at']} is not missed for {data['reason']}")
-    wrong += [f"missed no run at {time}" for time in told - failed]
+            wrong.untrue.append(f"has run, {data['planned_at']} is not missed for {data['reason']}")
+    wrong.invented += [f"missed no run at {time}" for time in told - failed]
     last = plan.runs[-1][1] if plan.runs else None
     for at, time, error in plan.runs:
         due = error is not None and not old and (until is None or at <= until)
         if due and (patient or (time == last and plan.ended is None)) and time not in told:
-            wrong.append(f"has not run at {time}, untold")
-    return wrong
+            wrong.missing.append(f"has not run at {time}, untold")
 
 
 def _word(record: Seen) -> str:

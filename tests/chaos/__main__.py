@@ -21,7 +21,7 @@ from tests.chaos.courses import COURSES, Course
 from tests.chaos.results import Line
 from tests.chaos.run import Outcome, run
 
-ROTATION = ("kills", "cuts", "brokers", "freezes", "source", "workers", "cluster", "mixed")
+ROTATION = ("kills", "cuts", "brokers", "freezes", "source", "lists", "workers", "cluster", "mixed")
 OVERHEAD_S = 30.0  # of a run: starting, settling, judging
 
 

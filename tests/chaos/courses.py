@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tests.chaos.cluster_faults import CLUSTER
 from tests.chaos.faults import BRIDGE, BROKER, COMMIT, WIRE, Fault
+from tests.chaos.list_faults import LISTS
 from tests.chaos.source_faults import KNOBS, LEVERS, RESTORE
 from tests.chaos.stage import Setting
 
@@ -42,6 +43,7 @@ def _some(faults: Mapping[str, Fault], *names: str) -> tuple[Fault, ...]:
 
 _KAFKA = (*WIRE["kafka"].values(), *COMMIT.values(), *COMMIT.values())
 _SOURCE = (*KNOBS.values(), *(2 * tuple(LEVERS.values())))
+_UNWELL = _some(KNOBS, "pe-resets", "pe-torn", "pe-5xx", "pe-429", "pe-html", "pe-latency", "pe-auth-layer-401")
 _RUSH = "rush:jobs=420,rate=5.5"
 
 _ALL = (
@@ -73,6 +75,16 @@ _ALL = (
         "source", "everything a source can do wrong",
         Setting(LIVELY, houses=1),
         (Hand(_SOURCE, (0.3, 2.0)), Hand(tuple(RESTORE.values()), (40.0, 60.0))), 120.0,
+    ),
+    Course(
+        "lists", "activity and scheduled jobs, which have no events: purged, planned, refused; the bridge killed",
+        Setting(LIVELY, houses=1, lists=True),
+        (
+            Hand((*LISTS.values(), *_some(LISTS, "pe-edit", "pe-purge", "pe-plan", "pe-change"), *_UNWELL), (0.2, 1.0)),
+            Hand(_some(BRIDGE, "kill", "kill", "kill", "end", "nap"), (0.5, 3.0), each=True),
+            Hand(_some(WIRE["source"], "source-cut", "source-tear", "source-swallow"), (1.0, 6.0)),
+            Hand(tuple(RESTORE.values()), (15.0, 25.0)),
+        ), 60.0,
     ),
     Course(
         "mixed", "everything at once, while more than 50,000 events happen",

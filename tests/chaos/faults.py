@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from tests.chaos.house import STREAMS, House, Worker
+from tests.chaos.house import House, Worker
 from tests.chaos.proxy import Connection, Proxy
 from tests.chaos.stage import Stage
 
@@ -39,7 +39,7 @@ async def kill(stage: Stage, house: House, chance: Random) -> None:
     worker.start()
     if early:
         await asyncio.sleep(moment)
-    elif len(house.workers) == 1 and (took := await house.claimed(set(STREAMS), killed, CLAIM_S)) is not None:
+    elif len(house.workers) == 1 and (took := await house.claimed(house.streams, killed, CLAIM_S)) is not None:
         stage.times["restart"].append(took)
 
 

@@ -18,9 +18,11 @@ name = "prod"
 url = "{url}"
 token_file = "{token}"
 start = "earliest"
-streams = ["jobs", "plans", "inventory"]
+streams = {kinds}
 poll_interval_s = {poll_s}
 inventory_interval_s = 2.0
+activity_interval_s = {poll_s}
+schedules_interval_s = {poll_s}
 requests_per_s = 400
 timeout_s = 10
 
@@ -37,7 +39,9 @@ listen = "127.0.0.1:0"
 [log]
 format = "json"
 """
-STREAMS = ("prod/jobs", "prod/plans", "prod/inventory")
+KINDS = ["jobs", "plans", "inventory"]
+SERVICES = ("rbac", "classifier", "pe-console", "code-manager")
+LISTS = frozenset({"prod/schedules", *(f"prod/activity-{service}" for service in SERVICES)})
 LOOK_S = 0.05
 OBEYED, CUT = 0, 75
 
@@ -121,11 +125,18 @@ class Worker:
 class House:
     """Its workers, and who of them claimed which stream last, and when (monotonic seconds)."""
 
-    def __init__(self, name: str, folder: Path, *, url: str, bootstrap: str, token: Path, workers: int, poll_s: float):
+    def __init__(
+        self, name: str, folder: Path, *, url: str, bootstrap: str, token: Path, workers: int, poll_s: float,
+        lists: bool,
+    ):  # fmt: skip
         self.name = name
+        kinds = [*KINDS, "activity", "schedules"] if lists else KINDS
+        self.services = SERVICES if lists else ()
+        self.streams = {f"prod/{kind}" for kind in KINDS} | (LISTS if lists else frozenset())
         self.prefix = f"{name}.prod"
         config = folder / f"{name}.toml"
-        config.write_text(CONFIG.format(name=name, url=url, bootstrap=bootstrap, token=token, poll_s=poll_s))
+        given = {"url": url, "bootstrap": bootstrap, "token": token, "poll_s": poll_s, "kinds": json.dumps(kinds)}
+        config.write_text(CONFIG.format(name=name, **given))
         self.workers = [Worker(config, folder / f"{name}-{number}.log") for number in range(workers)]
         self.claims: dict[str, tuple[int, float]] = {}
         self.parked: list[str] = []
@@ -142,7 +153,7 @@ class House:
                 match line.get("event"):
                     case "bridge.started":
                         worker.up = True
-                    case "stream.claimed" if line["stream"] in STREAMS:
+                    case "stream.claimed" if line["stream"] in self.streams:
                         self.claims[str(line["stream"])] = (number, time.monotonic())
                     case "stream.parked":
                         self.parked.append(f"{line.get('stream')}: {line}")

@@ -37,7 +37,7 @@ def seen_of(channel: str, record: ConsumerRecord) -> Seen:
     data: dict[str, Any] | None
     if record.value is None:
         data = None
-    elif type_.endswith(".summary.v1"):
+    elif type_.endswith((".summary.v1", ".activity.v1")) or "schedule." in type_:
         data = msgspec.json.decode(record.value)
     else:
         little = _LITTLE.decode(record.value)

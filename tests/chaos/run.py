@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.courses import Course, Hand
-from tests.chaos.house import STREAMS, House
+from tests.chaos.house import House
 from tests.chaos.reading import Follower, everything
 from tests.chaos.stage import Stage, staged
 from tests.chaos.verdict import Delays, Finding, delays, found
@@ -45,7 +45,7 @@ async def run(course: Course, seed: int, seconds: float, folder: Path) -> Outcom
     name = f"{course.name}-{seed}-"
     async with asyncio.timeout(seconds + OVER_S), staged(course.setting, folder, seed, name) as stage:
         for house in stage.houses:
-            if await house.claimed(set(STREAMS), 0.0, BEGIN_S) is None:
+            if await house.claimed(house.streams, 0.0, BEGIN_S) is None:
                 raise RuntimeError(f"{house.name} never began: see {house.workers[0].out}")
         began = time.time()  # what happened earlier waited for our start
         await _strike(stage, course, seed, time.monotonic() + seconds)
@@ -60,7 +60,7 @@ async def run(course: Course, seed: int, seconds: float, folder: Path) -> Outcom
         for house, follower in zip(stage.houses, stage.followers, strict=True):
             seen = await everything(stage.direct, house.prefix)
             truth = stage.truth()
-            total += found(truth, seen, until=until, unreadable=stage.unreadable)
+            total += found(truth, seen, until=until, unreadable=stage.unreadable, services=house.services)
             waited = delays(truth, follower.arrivals, stage.noted, house.name, began)
             waits.all += waited.all
             for fault, wait in waited.during.items():
@@ -110,7 +110,8 @@ async def settled(stage: Stage, house: House, follower: Follower, until: float, 
     while time.monotonic() < ends:
         begun = time.monotonic()
         seen = list(follower.seen)  # before the truth: the world goes on meanwhile
-        verdict = await asyncio.to_thread(found, stage.truth(), seen, until=until, unreadable=set(stage.unreadable))
+        given = {"until": until, "unreadable": set(stage.unreadable), "services": house.services}
+        verdict = await asyncio.to_thread(found, stage.truth(), seen, **given)
         if verdict.well:
             return
         await asyncio.sleep(max(0.5, 2 * (time.monotonic() - begun)))

@@ -19,7 +19,6 @@ from pathlib import Path
 from tests.bench.stage import cpu_s
 from tests.broker import NoBroker
 from tests.chaos import results, table
-from tests.chaos.house import STREAMS
 from tests.chaos.reading import everything
 from tests.chaos.run import BEGIN_S, MARGIN_S, SETTLE_S, ended, settled
 from tests.chaos.stage import Setting, staged
@@ -78,7 +77,7 @@ async def soak(minutes: float, seed: int, scenario: str, folder: Path) -> result
     async with staged(Setting(scenario, poll_s=2.0), folder, seed, f"soak-{seed}-") as stage:
         (house,), (follower,) = stage.houses, stage.followers
         (worker,) = house.workers
-        if await house.claimed(set(STREAMS), 0.0, BEGIN_S) is None:
+        if await house.claimed(house.streams, 0.0, BEGIN_S) is None:
             raise RuntimeError(f"{house.name} never began: see {worker.out}")
         began, begun = time.time(), time.monotonic()
         samples = [sample(worker.pid, 0.0)]

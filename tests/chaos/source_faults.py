@@ -74,30 +74,35 @@ _MIXTURE = ("resets", "torn", "5xx", "429", "latency", "events-late", "jobs-late
             "limit-clamped", "inventory-flaps", "last-event-lags")  # fmt: skip
 
 
-def turned(*names: str) -> Act:
+def turned(knobs: Mapping[str, str]) -> Act:
     """Return the fault of turning these knobs for some seconds; then they are as they were born."""
 
     async def act(stage: Stage, house: House, chance: Random) -> None:
         seconds = chance.uniform(3.0, 9.0)
-        await _turn(stage, names, seconds)
+        await _turn(stage, knobs, seconds)
 
     return act
 
 
-async def _turn(stage: Stage, names: tuple[str, ...], seconds: float) -> None:
-    knobs = {knob: value for name in names for knob, value in TURNED[name][1].items()}
-    for knob in knobs:  # knobs that take several forms at once take those of all names
-        values = [TURNED[name][1][knob] for name in names if knob in TURNED[name][1]]
-        knobs[knob] = "+".join(values) if knob in {"faults", "inventory", "nodes"} else values[-1]
-    await stage.turn("knobs", knobs)
+async def _turn(stage: Stage, knobs: Mapping[str, str], seconds: float) -> None:
+    await stage.turn("knobs", dict(knobs))
     await asyncio.sleep(seconds)
     await stage.turn("knobs", {knob: getattr(Knobs(), knob) for knob in knobs})
+
+
+def _together(names: tuple[str, ...]) -> dict[str, str]:
+    """Return the knobs of all these; those that take several forms at once take all of them."""
+    knobs = {knob: value for name in names for knob, value in TURNED[name][1].items()}
+    for knob in knobs:
+        values = [TURNED[name][1][knob] for name in names if knob in TURNED[name][1]]
+        knobs[knob] = "+".join(values) if knob in {"faults", "inventory", "nodes"} else values[-1]
+    return knobs
 
 
 async def several(stage: Stage, house: House, chance: Random) -> None:
     """Three to six of them at the same time."""
     names = tuple(chance.sample(_MIXTURE, chance.randint(3, 6)))
-    await _turn(stage, names, chance.uniform(4.0, 10.0))
+    await _turn(stage, _together(names), chance.uniform(4.0, 10.0))
 
 
 async def restore(stage: Stage, house: House, chance: Random) -> None:
@@ -143,7 +148,7 @@ def _fault(name: str, told: str, act: Act) -> tuple[str, Fault]:
     return f"pe-{name}", Fault(f"pe-{name}", f"PE: {told}", act)
 
 
-KNOBS: Mapping[str, Fault] = dict(_fault(name, told, turned(name)) for name, (told, _) in TURNED.items())
+KNOBS: Mapping[str, Fault] = dict(_fault(name, told, turned(knobs)) for name, (told, knobs) in TURNED.items())
 LEVERS: Mapping[str, Fault] = dict(
     (
         _fault("several", "three to six of these at once", several),

@@ -20,6 +20,7 @@ from tests.chaos.house import House
 from tests.chaos.proxy import Proxy
 from tests.chaos.reading import Follower
 from tests.cluster import SIZE, Cluster
+from tests.e2e.acts import People
 from tests.e2e.programs import simulator
 from tests.oracle import facts
 
@@ -28,13 +29,17 @@ TOKEN = "letmein"
 
 @dataclass(frozen=True)
 class Setting:
-    """How large a stage is: `houses` are groups of their own over one world, each with so many workers."""
+    """How large a stage is: `houses` are groups of their own over one world, each with so many workers.
+
+    With `lists` they carry activity and schedules as well.
+    """
 
     scenario: str
     houses: int = 1
     workers: int = 1
     brokers: int = 1
     poll_s: float = 0.5
+    lists: bool = False
 
 
 @dataclass
@@ -63,6 +68,14 @@ class Stage:
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     unreadable: set[int] = field(default_factory=set)
     complaints: list[str] = field(default_factory=list)
+    planned: list[int] = field(default_factory=list)  # schedules for another day
+    _people: People | None = None
+
+    async def people(self) -> People:
+        """Return who works there; the first call lets them in."""
+        if self._people is None:
+            self._people = await asyncio.to_thread(People, self.url, self.folder)
+        return self._people
 
     @property
     def direct(self) -> str:
@@ -135,7 +148,7 @@ async def staged(setting: Setting, folder: Path, seed: int, name: str) -> AsyncI
         for number in range(setting.houses):
             house = House(
                 f"{name}{number + 1}", folder, url=f"http://{source.address}", bootstrap=bootstrap,
-                token=stage.token, workers=setting.workers, poll_s=setting.poll_s,
+                token=stage.token, workers=setting.workers, poll_s=setting.poll_s, lists=setting.lists,
             )  # fmt: skip
             stage.houses.append(house)
             stage.followers.append(Follower(stage.direct, house.prefix))

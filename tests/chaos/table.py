@@ -8,14 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from tests.chaos.cluster_faults import CLUSTER
 from tests.chaos.courses import COURSES
 from tests.chaos.faults import BRIDGE, BROKER, COMMIT, WIRE
+from tests.chaos.list_faults import LISTS
 from tests.chaos.results import Line
 from tests.chaos.source_faults import SOURCE
 from tests.chaos.verdict import WRONGS
 
-FAULTS = {**BRIDGE, **BROKER, **WIRE["kafka"], **COMMIT, **CLUSTER, **WIRE["source"], **SOURCE}
+FAULTS = {**BRIDGE, **BROKER, **WIRE["kafka"], **COMMIT, **CLUSTER, **WIRE["source"], **SOURCE, **LISTS}
 GROUPS = {
     "Bridges": tuple(BRIDGE), "Brokers": (*BROKER, *CLUSTER), "Connections to Kafka": (*WIRE["kafka"], *COMMIT),
     "Connections to PE": tuple(WIRE["source"]), "The source itself": tuple(SOURCE),
+    "Activity and schedules": tuple(LISTS),
 }  # fmt: skip
 BIG = 50_000
 

@@ -17,7 +17,9 @@ SEED = random.SystemRandom().randrange(1 << 30)
 
 @pytest.mark.kafka
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("name", "seconds"), [("kills", 8.0), ("cuts", 10.0), ("cluster", 8.0), ("mixed", 25.0)])
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("kills", 8.0), ("lists", 12.0), ("cuts", 10.0), ("cluster", 8.0), ("mixed", 20.0)]
+)
 def test_nothing_is_lost_twice_disordered_or_false(
     name: str, seconds: float, tmp_path: Path, kafka: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchbridge.sim.knobs import AUTH_FAULTS, RULES, Knobs, taken_apart
+from tests.chaos.list_faults import TURNED_LISTS
 from tests.chaos.source_faults import TURNED
 
 # What cannot be turned while a world goes on, or means nothing to a bridge; tests/e2e/test_faults.py has those that do.
@@ -14,7 +15,7 @@ APART = {
     "unknown_query_params": "what the bridge asks is known to the newest server",
     "auth_modes": "how we are let in is the same throughout",
     "token_life": "told by another service",
-    **dict.fromkeys(("scheduled", "activity", "activity_totals"), "no stream reads it here"),
+    "scheduled": "a server does not lose and gain an API within seconds; tests/e2e/test_lists.py has both",
     **dict.fromkeys(("required_params", "plan_finished_status", "puppetdb"), "for whoever sends commands"),
     "all_tasks": "of task targets, which no stream reads",
 }
@@ -31,7 +32,7 @@ FORMS_APART = {
 
 
 def test_everything_the_simulator_can_do_wrong_is_done() -> None:
-    done = {(knob, dose.form) for _, knobs in TURNED.values() for knob, value in knobs.items()
+    done = {(knob, dose.form) for _, knobs in (TURNED | TURNED_LISTS).values() for knob, value in knobs.items()
             for dose in taken_apart(knob, value)}  # fmt: skip
     known = {(knob, form.removesuffix(":")) for knob, rule in RULES.items() if knob not in APART for form in rule.forms}
     harmless = {(knob, dose.form) for knob in RULES for dose in taken_apart(knob, getattr(Knobs(), knob))}

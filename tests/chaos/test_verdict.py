@@ -129,6 +129,14 @@ def test_what_is_wrong_is_found(name: str, lives: tuple[Truth, list[Seen], float
     assert finding.words
 
 
+@pytest.mark.parametrize(("services", "missing"), [((), 0), (("rbac",), 2)])
+def test_activity_and_schedules_are_judged_where_they_are_carried(services: tuple[str, ...], missing: int) -> None:
+    commit = {"fact": "activity", "at": 1.0, "id": 1, "service": "rbac", "subject": "ada", "object": "users/7"}
+    plan = {"fact": "schedule", "at": 1.0, "id": 7, "change": "created", "environment": "production", "description": ""}
+    truth: Truth = [commit | {"time": "2026-01-01T00:00:01Z"}, plan]
+    assert found(truth, [], until=2.0, services=services).missing == missing
+
+
 def test_delays_are_of_the_events_that_happened_during_a_fault() -> None:
     start = 1_700_000_000.0
     truth: Truth = [{"fact": "world", "start": "2023-11-14T22:13:20.000Z"}]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
 from tests.chaos.stage import Noted
 from tests.oracle import Seen, judge, judge_nodes
+from tests.oracle_lists import judge_activity, judge_schedules
 
 SLACK_S = 0.5  # after a fault its effect may still be on the way
 
@@ -40,10 +41,17 @@ WRONGS = ("missing", "duplicated", "disordered", "uncertified", "untrue", "inven
 
 
 def found(
-    truth: Sequence[Mapping[str, Any]], seen: Sequence[Seen], *, until: float, unreadable: Iterable[int] = ()
-) -> Finding:
-    """Judge all that consumers of one house saw; what happened after `until` (world seconds) may be missing."""
+    truth: Sequence[Mapping[str, Any]], seen: Sequence[Seen], *, until: float, unreadable: Iterable[int] = (),
+    services: Collection[str] = (),
+) -> Finding:  # fmt: skip
+    """Judge all that consumers of one house saw; what happened after `until` (world seconds) may be missing.
+
+    Of which `services` it carries the activity: then it carries the schedules as well.
+    """
     verdict = judge(truth, seen, until=until, unreadable=frozenset(unreadable))
+    if services:
+        verdict.take(judge_activity(truth, seen, services=services, until=until))
+        verdict.take(judge_schedules(truth, seen, until=until, patient=False))
     nodes = judge_nodes(truth, seen, quiet_since=until - 4.0)
     lists = {
         "missing": verdict.missing, "duplicated": verdict.twice, "disordered": verdict.disordered,

@@ -105,8 +105,8 @@ def judged(name: str, life: Life, seen: list[Seen]) -> Verdict:
     old = knobs.get("scheduled") == "old" or knobs.get("shape_version", "2025") < "2021.7"
     found = Verdict(events=len(seen))
     unordered = "2018.1.5" < knobs.get("shape_version", "2025") < "2021.6"  # the very first may be turned
-    found.untrue += judge_activity(life.truth, seen, services=SERVICES, until=life.until, whole=not unordered)
-    found.untrue += judge_schedules(life.truth, seen, until=life.until, patient="faults" not in knobs, old=old)
+    found.take(judge_activity(life.truth, seen, services=SERVICES, until=life.until, whole=not unordered))
+    found.take(judge_schedules(life.truth, seen, until=life.until, patient="faults" not in knobs, old=old))
     changes = {fact["change"] for fact in life.truth if fact["fact"] == "schedule"}
     if CASES[name].levers is plans and not changes >= {"changed", "disabled"}:
         found.missing.append("what was to be done")
@@ -162,4 +162,4 @@ async def test_a_service_that_may_not_be_read_parks_alone() -> None:
         while f"e1:schedule/{made.id}/revision/1" not in life.store.ids:
             await life.watch.wait_for("committed", life.watch.count("committed", "schedules") + 1, "schedules")
         assert [kind for what, kind, _ in life.watch.told if what == "parked"] == ["activity-rbac"]
-        assert judge_schedules(life.truth, plain(life)) == []
+        assert judge_schedules(life.truth, plain(life)).well

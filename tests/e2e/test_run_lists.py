@@ -61,8 +61,8 @@ def verdict(folder: Path, seen: list[Seen], until: float, *, whole: bool) -> Ver
     truth = facts(folder / "truth.log")
     seen = [record for record in seen if not record.channel.endswith("-state")]
     found = judge(truth, seen, until=until)
-    found.untrue += judge_activity(truth, seen, services=SERVICES, until=until, whole=whole)
-    found.untrue += judge_schedules(truth, seen, until=until, patient=False)
+    found.take(judge_activity(truth, seen, services=SERVICES, until=until, whole=whole))
+    found.take(judge_schedules(truth, seen, until=until, patient=False))
     audit = [record for record in seen if record.channel == "audit" and record.data is not None]
     own = [record.id for record in audit if (record.data or {})["subject"]["name"] == "bridge"]
     found.invented += [f"{id_} is the bridge's own doing" for id_ in own]
