@@ -43,7 +43,7 @@ def judge_activity(
         for place, deed in reversed(list(enumerate(deeds))):
             places[deed.looks].append(place)
         last: dict[str, int] = defaultdict(lambda: -1)
-        found = set()
+        found = Counter[tuple[str, str, str]]()
         for record in told[service]:
             looks = _looks(record)
             if not places[looks]:
@@ -51,14 +51,13 @@ def judge_activity(
                 (wrong.twice if again else wrong.invented).append(f"{record.id} {looks}")
                 continue
             place = places[looks].pop()
-            found.add(place)
+            found[looks] += 1
             where = service if whole else record.key
             if place < last[where] and not (record.data or {}).get("late"):
                 wrong.disordered.append(f"{record.id} {looks}")
             last[where] = max(last[where], place)
-        for place, deed in enumerate(deeds):
-            if place not in found and not deed.purged and (until is None or deed.at <= until):
-                wrong.missing.append(f"{service} {deed.looks}")
+        due = Counter(deed.looks for deed in deeds if not deed.purged and (until is None or deed.at <= until))
+        wrong.missing += [f"{service} {looks}" for looks in (due - found).elements()]
     return wrong
 
 
