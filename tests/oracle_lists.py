@@ -87,6 +87,12 @@ class Plan:
     begun: list[float] = field(default_factory=list)  # since when each version holds
     ended: float | None = None
     runs: list[tuple[float, str, str | None]] = field(default_factory=list)  # when, as PE tells it, and its error
+    skipped: list[tuple[float, str]] = field(default_factory=list)  # likewise, of runs that did not happen
+
+    @property
+    def over(self) -> bool:
+        """Whether its time came, whatever came of it."""
+        return bool(self.runs or self.skipped)
 
     def version(self, until: float | None) -> int:
         """Return which version holds at a time, -1 where there is none yet."""
@@ -128,6 +134,8 @@ def _plans(truth: Facts) -> dict[int, Plan]:
             plans[fact["id"]].begun.append(fact["at"])
         elif fact["fact"] == "schedule_run":
             plans[fact["schedule"]].runs.append((fact["at"], fact["time"], fact["error"]))
+        elif fact["fact"] == "schedule_skipped":
+            plans[fact["schedule"]].skipped.append((fact["at"], fact["time"]))
     return plans
 
 
@@ -140,7 +148,7 @@ def _revisions(
         about = (record.data or {})["schedule"]
         looks = (about["environment"], about["description"] or "")
         if word in ENDS:
-            over = plan.ended is not None or (old and bool(plan.runs))
+            over = plan.ended is not None or (old and plan.over)
             if not over or number != len(words) - 1:
                 wrong.untrue.append(f"was not {word}")
             elif (reason := (record.data or {})["reason"]) not in _reasons(plan, old=old):
@@ -156,30 +164,29 @@ def _revisions(
     if ended and words and words[-1][0] not in ENDS:
         wrong.missing.append("was disabled, untold")
     expected = plan.version(until)
-    gone = plan.ended is not None or (old and bool(plan.runs))
+    gone = plan.ended is not None or (old and plan.over)
     if expected > place and ((patient and not old) or not gone):
         wrong.missing.append(f"is told up to version {place}, not {expected}")
 
 
 def _reasons(plan: Plan, *, old: bool) -> set[str]:
     """Return why a schedule may be said to have ended."""
-    over = {"over"} if plan.runs else set[str]()
+    over = {"over"} if plan.over else set[str]()
     return over if plan.ended is None else over | ({"deleted"} if old else {"vanished", "switched_off"})
 
 
 def _misses(wrong: Verdict, plan: Plan, records: list[Seen], until: float | None, *, patient: bool, old: bool) -> None:
-    failed = Counter(time for _, time, error in plan.runs if error is not None)
-    told = Counter((record.data or {})["planned_at"] for record in records if _word(record) == "run.missed")
-    for record in records:
-        data = record.data or {}
-        if _word(record) == "run.missed" and data["reason"] != "submission_error":
-            wrong.untrue.append(f"has run, {data['planned_at']} is not missed for {data['reason']}")
-    wrong.invented += [f"missed no run at {time}" for time in told - failed]
-    last = plan.runs[-1][1] if plan.runs else None
-    for at, time, error in plan.runs:
-        due = error is not None and not old and (until is None or at <= until)
-        if due and (patient or (time == last and plan.ended is None)) and time not in told:
-            wrong.missing.append(f"has not run at {time}, untold")
+    due = [(at, time, "submission_error") for at, time, error in plan.runs if error is not None]
+    due += [(at, time, "no_run") for at, time in plan.skipped]
+    missed = [((record.data or {})["planned_at"], (record.data or {})["reason"]) for record in records
+              if _word(record) == "run.missed"]  # fmt: skip
+    told = Counter(missed)
+    wrong.invented += [f"missed no run at {time}, {why}" for time, why in told - Counter(each[1:] for each in due)]
+    last = max([(at, time) for at, time, *_ in (*plan.runs, *plan.skipped)], default=(0.0, ""))[1]
+    for at, time, why in due:
+        wanted = not old and (until is None or at <= until)
+        if wanted and (patient or (time == last and plan.ended is None)) and not told[time, why]:
+            wrong.missing.append(f"has not run at {time}, {why}, untold")
 
 
 def _word(record: Seen) -> str:

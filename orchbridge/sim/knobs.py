@@ -108,6 +108,7 @@ RULES: Mapping[str, Rule] = {
     "stopped_nodes": Rule(("as-they-were", "stopped")),
     "owner": Rule(("full", "id+login", "changing")),
     "scheduled": Rule(("auto", "new", "old", "old-empty")),
+    "scheduler": Rule(("runs", "skips")),
     "activity": Rule(("at-end", "at-start")),
     "activity_totals": Rule(("int", "string")),
     "forbidden": Rule(("none", "job:", "activity"), many=True),
@@ -160,6 +161,7 @@ class Knobs:
     stopped_nodes             nodes of a stopped job that had not ended
     owner                     full object, id and login only, or last_login different on every read
     scheduled                 which scheduling routes exist: auto = as the release did, old-empty beside the new ones
+    scheduler                 whether what is planned runs; skips = its time passes, and nothing is said of it
     activity                  when the commit of a job is written: at its end, or as it starts
     activity_totals           JSON type of the numbers in v2's pagination
     forbidden                 jobs that answer 403: `job:12+job:15`; `activity`: the log of it
@@ -202,6 +204,7 @@ class Knobs:
     stopped_nodes: str = "as-they-were"
     owner: str = "full"
     scheduled: str = "auto"
+    scheduler: str = "runs"
     activity: str = "at-end"
     activity_totals: str = "int"
     forbidden: str = "none"

@@ -23,6 +23,7 @@ poll_interval_s = {poll_s}
 inventory_interval_s = 2.0
 activity_interval_s = {poll_s}
 schedules_interval_s = {poll_s}
+missed_after = "3s"
 requests_per_s = 400
 timeout_s = 10
 

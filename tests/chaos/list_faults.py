@@ -63,6 +63,14 @@ async def refuse(stage: Stage, house: House, chance: Random) -> None:
     await stage.turn("environments", {"name": "staging", "present": True})
 
 
+async def skip(stage: Stage, house: House, chance: Random) -> None:
+    """The time of a schedule passes, and nothing runs."""
+    await stage.turn("knobs", {"scheduler": "skips"})
+    await asyncio.to_thread((await stage.people()).schedule, 0.5)
+    await asyncio.sleep(1.5)
+    await stage.turn("knobs", {"scheduler": "runs"})
+
+
 LISTS: Mapping[str, Fault] = {
     fault.name: fault
     for fault in (
@@ -71,6 +79,7 @@ LISTS: Mapping[str, Fault] = {
         Fault("pe-plan", "PE: schedules made, of which one runs soon", plan),
         Fault("pe-change", "PE: a schedule changed, or switched off", change),
         Fault("pe-refuse", "PE: a scheduled run that cannot be submitted", refuse),
+        Fault("pe-skip", "PE: a scheduled run that does not happen", skip),
         *(Fault(f"pe-{name}", f"PE: {told}", turned(knobs)) for name, (told, knobs) in TURNED_LISTS.items()),
     )
 }

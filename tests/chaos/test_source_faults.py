@@ -15,6 +15,7 @@ APART = {
     "unknown_query_params": "what the bridge asks is known to the newest server",
     "auth_modes": "how we are let in is the same throughout",
     "token_life": "told by another service",
+    "scheduler": "the act `skip` does it",
     "scheduled": "a server does not lose and gain an API within seconds; tests/e2e/test_lists.py has both",
     **dict.fromkeys(("required_params", "plan_finished_status", "puppetdb"), "for whoever sends commands"),
     "all_tasks": "of task targets, which no stream reads",

@@ -218,6 +218,14 @@ def test_where_everything_known_was_purged_what_is_newer_is_told_in_a_new_epoch(
     assert {record.epoch for record in told(one.store)[50:]} == {"e2"}
 
 
+def test_an_entry_of_a_clock_that_was_years_ahead_does_not_hide_what_follows_in_a_new_epoch() -> None:
+    console = Console([entry(1), entry(2, at=BEGIN + 1e9)])
+    one = settled(life(console))
+    console.entries = [entry(3)]
+    settled(one)
+    assert numbers(one.store) == [1, 2, 3]
+
+
 def test_a_restore_is_told_and_what_follows_is_a_new_epochs() -> None:
     console = Console([entry(n) for n in range(50)])
     one = settled(life(console))
@@ -323,6 +331,17 @@ def test_what_is_purged_pushes_nothing_of_an_epochs_last_second_out_of_mind() ->
         console.entries = there
         settled(one)
     assert len(told(one.store)) == 21 + 39 + 5
+
+
+def test_what_was_purged_is_no_news_where_an_old_servers_page_hides_which_way_it_runs() -> None:
+    same = [entry(n, at=BEGIN + 1) for n in (1, 2)]
+    console = Console(list(same))
+    one = settled(life(console, reach=SMALL))
+    console.entries = [same[1], entry(3)]
+    settled(one)
+    console.entries, console.newest_first = list(same), True
+    settled(one)
+    assert numbers(one.store) == [1, 2, 3]
 
 
 def test_one_more_of_equal_entries_is_seen_across_the_pages_of_a_server_that_gives_out_few() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.oracle_lists import judge_activity, judge_schedules
 pytestmark = pytest.mark.timeout(180)
 
 SERVICES = ("rbac", "classifier", "pe-console", "code-manager")
+REASONS = ["submission_error", "no_run"]
 MUST_COME = {"audit.activity.v1", "schedule.created.v1", "schedule.run.missed.v1"}
 SOURCE = """
 [[sources]]
@@ -32,6 +34,7 @@ poll_interval_s = 0.3
 inventory_interval_s = 1.0
 activity_interval_s = 0.3
 schedules_interval_s = 0.3
+missed_after = "3s"
 
 [http]
 listen = "127.0.0.1:0"
@@ -153,18 +156,48 @@ def test_a_console_that_refuses_the_token_parks_activity_alone(tmp_path: Path) -
             assert program.end() == 0
 
 
-def test_a_scheduled_run_that_is_refused_is_counted(tmp_path: Path) -> None:
+def test_a_scheduled_run_that_is_refused_or_does_not_happen_is_told_and_counted(tmp_path: Path) -> None:
     with simulator(tmp_path, "empty") as (url, _):
         people = People(url, tmp_path)
         with running(tmp_path / "run.out", "run", "-c", str(config(tmp_path, url, start="now"))) as program:
             address = program.wait_for(r'"http": "(http://[^"]+?)/"')[1]
-            counter = 'pe_scheduled_runs_missed_total{reason="submission_error",source="prod"}'
-            wait_until("the counter", lambda: f"{counter} 0.0" in get(address, "/metrics").text)
+            counters = [f'pe_scheduled_runs_missed_total{{reason="{why}",source="prod"}}' for why in REASONS]
+
+            def counted(number: float) -> bool:
+                text = get(address, "/metrics").text
+                return all(f"{counter} {number}" in text for counter in counters)
+
+            wait_until("the counters", lambda: counted(0.0))
             people.schedule(2, environment="staging")
             people.lever("environments", name="staging", present=False)
-            wait_until("the miss", lambda: f"{counter} 1.0" in get(address, "/metrics").text)
+            wait_until("the refusal", lambda: "schedule.run.missed.v1" in told(records(tmp_path)))
+            people.lever("knobs", scheduler="skips")
+            people.schedule(1)
+            wait_until("both", lambda: counted(1.0))
             assert program.end() == 0
-    (missed,) = [record.data for record in records(tmp_path) if record.type.endswith("schedule.run.missed.v1")]
-    assert missed is not None
-    assert missed["error"]["kind"] == "puppetlabs.orchestrator/unknown-environment"
-    assert missed["schedule"]["environment"] == "staging"
+    missed = [record.data or {} for record in records(tmp_path) if record.type.endswith("schedule.run.missed.v1")]
+    assert [data["reason"] for data in missed] == REASONS
+    assert missed[0]["error"]["kind"] == "puppetlabs.orchestrator/unknown-environment"
+    assert missed[0]["schedule"]["environment"] == "staging"
+    skipped = [fact["time"] for fact in facts(tmp_path / "truth.log") if fact["fact"] == "schedule_skipped"]
+    assert [data["planned_at"] for data in missed[1:]] == skipped
+
+
+def test_a_server_before_2021_7_begins_with_the_newest_and_lists_schedules_by_another_api(tmp_path: Path) -> None:
+    with simulator(tmp_path, "scheduled:every=3", "--version", "2019.8") as (url, _):
+        people, path = People(url, tmp_path), config(tmp_path, url)
+        for life in range(2):
+            people.edit()
+            with running(tmp_path / f"run{life}.out", "run", "-c", str(path)) as program:
+                program.wait_for("stream.claimed")
+                people.edit()
+                wait_until("everything", partial(old_verdict, tmp_path, facts(tmp_path / "truth.log")[-1]["at"]))
+    assert told(records(tmp_path)) > {"audit.activity.v1", "schedule.created.v1"}
+
+
+def old_verdict(folder: Path, until: float) -> Verdict:
+    """Judge what an old server told of the two."""
+    truth, seen = facts(folder / "truth.log"), records(folder)
+    found = judge_activity(truth, seen, services=SERVICES, until=until)
+    found.take(judge_schedules(truth, seen, until=until, patient=False, old=True))
+    return found

@@ -14,6 +14,7 @@ from orchbridge.sim.serve import served
 from orchbridge.sim.tls import make_tls
 from orchbridge.sim.world import World
 from tests.sim.playing import TOKEN, playing
+from tests.sim.test_schedules import NEW, clock, made, order
 
 EVENTS = [9301, 9302, 9304, 9310, 9311, 9312]
 OVER = 40.0
@@ -502,6 +503,16 @@ async def test_scheduled():
         assert await sim.ids("scheduled_jobs") == [31, 32]
         await sim.turn(scheduled="old-empty")
         assert await sim.get("scheduled_jobs") == {"items": []}
+
+
+async def test_scheduler():
+    async with playing("empty", scheduler="skips") as sim:
+        every, once = await made(sim, order(every=60)), await made(sim, order())
+        assert await sim.ids("jobs", at=61.0) == []
+        assert [(await sim.get(f"{NEW}/{name}"))["last_run"] for name in (every, once)] == [None, None]
+        assert [(await sim.get(f"{NEW}/{name}"))["next_run"] for name in (every, once)] == [{"time": clock(120)}, None]
+        await sim.turn(scheduler="runs")
+        assert await sim.ids("jobs", at=121.0) == [1]
 
 
 async def test_forbidden():

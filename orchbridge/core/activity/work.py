@@ -24,6 +24,7 @@ from orchbridge.core.walk import Start
 replace = msgspec.structs.replace
 
 BATCH_BYTES_MAX = 8 * 1024 * 1024  # of what PE wrote
+AHEAD_S = 86_400.0  # an entry from further ahead was made while the server's clock was wrong: what follows is older
 ASKS_MAX = 100  # in one interval, whatever a server answers: what is left to read or to look for waits for the next
 
 
@@ -148,22 +149,24 @@ class Work:
         """Keep in mind the newest second, and what was made in it."""
         known, moment = self.state.known, times.seconds(item.stamp)
         newest = times.seconds(known.newest) or 0.0
-        if moment is not None and moment >= newest:
+        if moment is not None and newest <= moment <= self.now + AHEAD_S:
             before = known.edge if moment == newest else ()
             edge = (*before, memory.short(digest))[-self.state.reach.kept :]
             self.change(known=replace(known, newest=item.stamp, edge=edge))
 
     def remember(self, digests: Sequence[str], position: int, *, whole: bool, purged: int = 0) -> None:
         """Take these (as `brief` makes them) as the newest that are known, up to a position; so many were purged."""
-        known, room = self.state.known, min(self.state.reach.kept, position)  # what was purged has no place any more
-        kept = tuple(digests[max(0, len(digests) - room) :])
+        known, most = self.state.known, self.state.reach.kept
+        near = digests[max(0, len(digests) - most) :]
+        kept = tuple(near[max(0, len(near) - position) :])  # what was purged has no place any more
         counts = {digest: count for digest in set(kept) if (count := self.counts.get(digest, 1)) > 1}
         counts.pop(WILD, None)
         whole = whole and len(kept) == position == len(digests)  # one that was purged may come back
-        back = memory.without(kept, known.digests)
-        vanished = tuple(memory.without(known.vanished, back))
+        vanished = memory.without(known.vanished, memory.without(kept, known.digests))
+        gone = [*memory.without(known.digests, digests), *near[: len(near) - len(kept)]]
+        vanished = [*memory.without(gone, vanished), *vanished][-most:]  # what was purged is let go of first
         known = replace(known, position=position, gone=known.gone + purged, digests=kept, counts=counts, whole=whole)
-        self.change(known=replace(known, vanished=vanished), dirty=True, begun=True)
+        self.change(known=replace(known, vanished=tuple(vanished)), dirty=True, begun=True)
 
     def miss(self, digests: Sequence[str]) -> None:
         """Keep in mind what vanished from among the known ones: where it comes back, it is no news."""
