@@ -228,6 +228,31 @@ def test_a_run_that_is_skipped_over_is_missed_when_its_time_is_over() -> None:
     assert words(one.store) == ["31 run.missed"]
 
 
+@pytest.mark.parametrize(("error", "reasons"), [(None, ["no_run"]), (b"{}", ["no_run", "submission_error"])])
+def test_a_run_that_is_left_out_is_missed_when_the_next_one_shows_first(
+    error: bytes | None, reasons: list[str]
+) -> None:
+    server = Orchestrator([schedule(planned=20.0, every=60.0)])
+    one = settled(life(server, missed_after_s=300.0), 30.0)
+    server.items = [schedule(planned=80.0, every=60.0)]
+    settled(one, 55.0)
+    server.items = [schedule(planned=1_000.0, every=60.0, last=run(80.0, 83, error=error))]
+    settled(one, 100.0)
+    told = [data(record) for record in one.store.records if record.type == "schedule.run.missed.v1"]
+    assert [record["reason"] for record in told] == reasons
+    assert [record["planned_at"] for record in told] == [times.text(BEGIN + at) for at in (20, 80)[: len(told)]]
+
+
+def test_a_run_that_nobody_looked_for_may_have_been_though_the_next_one_shows_first() -> None:
+    server = Orchestrator([schedule(planned=20.0, every=60.0)])
+    one = settled(life(server, missed_after_s=300.0), 10.0)
+    server.trouble = Trouble("server", "starting", status=503)
+    settled(one, 75.0)
+    server.trouble, server.items = None, [schedule(planned=140.0, every=60.0, last=run(80.0, 83))]
+    settled(one, 40.0)
+    assert words(one.store) == []
+
+
 @pytest.mark.parametrize("late", [0.0, 40.0])
 def test_a_run_that_comes_is_none_that_is_missed(late: float) -> None:
     server = Orchestrator([schedule(planned=20.0, last=run(-3_580.0))])

@@ -78,11 +78,14 @@ def overdue(memo: Memo, now: float) -> str | None:
     return memo.planned if due is not None and due <= now else None
 
 
-def awaited(memo: Memo, item: Schedule, now: float, *, over: bool, changed: bool) -> tuple[Memo, Missed | None]:
+def awaited(  # one answer each
+    memo: Memo, item: Schedule, now: float, *, over: bool, unseen: bool, changed: bool
+) -> tuple[Memo, Missed | None]:
     """Return the memo after a look at the schedule's runs, and the run that did not happen, if one did not.
 
     A run that is due has a while to show as the last run, whatever is planned next meanwhile; `over` says that this
-    is over. Where the server tells of no runs, none can be missed. `now` is by the server's clock.
+    is over, `unseen` that it was looked for until the one after it was due. Where the server tells of no runs, none
+    can be missed. `now` is by the server's clock.
     """
     seen = signature(item.last)
     if not item.runs_told:
@@ -92,6 +95,8 @@ def awaited(memo: Memo, item: Schedule, now: float, *, over: bool, changed: bool
     ran = bool(seen) and seen != memo.last
     due = times.seconds(memo.planned)
     onward = replace(memo, planned=item.planned, last=seen)
+    if ran and unseen and memo.planned is not None and _left_out(due, item):
+        return _told(replace(memo, planned=item.last and item.last.stamp), Missed(memo.planned, NO_RUN))
     if ran and item.last is not None and item.last.error is not None:
         planned = (item.last.stamp if times.seconds(item.last.stamp) is not None else memo.planned) or "unknown"
         if memo.planned in memo.missed:
@@ -104,6 +109,12 @@ def awaited(memo: Memo, item: Schedule, now: float, *, over: bool, changed: bool
     if not over:
         return memo, None
     return _told(onward, Missed(memo.planned, NO_RUN))
+
+
+def _left_out(due: float | None, item: Schedule) -> bool:
+    """Whether the last run is a later one than that which was due."""
+    ran = None if item.last is None else times.seconds(item.last.stamp)
+    return ran is not None and due is not None and item.interval_s is not None and ran >= due + item.interval_s
 
 
 def _told(memo: Memo, missed: Missed) -> tuple[Memo, Missed | None]:

@@ -133,8 +133,11 @@ class Work:
             news = bool(differing) or off or back
             if news and not known:
                 return
-            over = self._waited(item.id, before) > grace
-            memo, missed = awaited(replace(before, gone=None), item, self.clock, over=over, changed=news)
+            waited = self._waited(item.id, before)
+            memo, missed = awaited(
+                replace(before, gone=None), item, self.clock,
+                over=waited > grace, unseen=self._unseen(item, waited), changed=news,
+            )  # fmt: skip
             memo = replace(memo, parts=parts, veiled=unknown, about=records.about(ctx, item), enabled=item.enabled)
             if news:
                 memo = replace(memo, revision=before.revision + 1)
@@ -153,6 +156,11 @@ class Work:
             return 0.0
         self.waits[id_] = Wait.longer(before, planned, self.now, GAP_POLLS * self.settings.poll_s)
         return self.waits[id_].seconds
+
+    def _unseen(self, item: Schedule, waited: float) -> bool:
+        """Whether a run was looked for so long that the schedule's next one came meanwhile."""
+        gap = GAP_POLLS * self.settings.poll_s
+        return item.interval_s is not None and item.interval_s > gap and waited >= item.interval_s - gap
 
     def _say(self, ctx: Any, item: Schedule, what: str, revision: int, more: Mapping[str, Any]) -> None:
         self.records.append(records.revision_record(ctx, item, what, revision, self.observed, more))
