@@ -13,13 +13,13 @@ Facts = Sequence[Mapping[str, Any]]
 ENDS = {"disabled", "removed"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Deed:
     """One commit of the truth, and what a consumer can tell it by: there may be several alike."""
 
     at: float
-    purged: bool
     looks: tuple[str, str, str]  # when, who, on what
+    gone: bool = False  # purged, or taken back: whoever did not look in time cannot know of it
 
 
 def judge_activity(
@@ -27,7 +27,7 @@ def judge_activity(
 ) -> Verdict:
     """Return what is wrong about activity: commits that are missing, told twice or invented, or out of order.
 
-    Only commits at or before `until` have to be there, and none that was purged. They are in order within
+    Only commits at or before `until` have to be there, and none that was purged or taken back. They are in order within
     their key; with `whole` the records of a service are in one order, as they are in a file.
     """
     written = _written(truth)
@@ -56,20 +56,26 @@ def judge_activity(
             if place < last[where] and not (record.data or {}).get("late"):
                 wrong.disordered.append(f"{record.id} {looks}")
             last[where] = max(last[where], place)
-        due = Counter(deed.looks for deed in deeds if not deed.purged and (until is None or deed.at <= until))
+        due = Counter(deed.looks for deed in deeds if not deed.gone and (until is None or deed.at <= until))
         wrong.missing += [f"{service} {looks}" for looks in (due - found).elements()]
     return wrong
 
 
 def _written(truth: Facts) -> dict[str, list[Deed]]:
     """Return the commits of each service, in the order of the list."""
-    commits = [fact for fact in truth if fact["fact"] == "activity"]
-    purged = sum(fact["commits"] for fact in truth if fact["fact"] == "activity_purged")
     written: dict[str, list[Deed]] = defaultdict(list)
-    for number, fact in enumerate(commits):
-        about = fact["object"].partition("/")[2]
-        deed = Deed(fact["at"], number < purged, (fact["time"], fact["subject"], about))
-        written[fact["service"]].append(deed)
+    there: list[Deed] = []
+    for fact in truth:
+        match fact["fact"]:
+            case "activity":
+                about = fact["object"].partition("/")[2]
+                there.append(Deed(fact["at"], (fact["time"], fact["subject"], about)))
+                written[fact["service"]].append(there[-1])
+            case "activity_purged" | "activity_rewound" as how:
+                count = fact["commits"]
+                for deed in there[:count] if how == "activity_purged" else there[-count:]:
+                    deed.gone = True
+                there = there[count:] if how == "activity_purged" else there[:-count]
     return written
 
 

@@ -53,6 +53,13 @@ class Activity:
         del self.commits[:gone]
         return gone
 
+    def rewind(self, newest: int) -> int:
+        """Take the newest back, as a restore does; return how many went."""
+        left = max(0, len(self.commits) - newest)
+        gone = len(self.commits) - left
+        del self.commits[left:]
+        return gone
+
 
 def write(world: World, commit: Commit, kind: str) -> None:
     """Add a commit, and the fact of it; `kind` is the type of its events."""

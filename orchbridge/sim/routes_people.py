@@ -110,6 +110,14 @@ def purge(ask: Ask) -> Answer:
     return invalid('The body must be {"oldest": <whole number>}')
 
 
+def rewind(ask: Ask) -> Answer:
+    """POST /sim/rewind {"newest": n}: the log comes back from a backup without these; answers with how many went."""
+    match ask.body:
+        case {"newest": int(newest)} if newest >= 0 and newest is not True:
+            return reply({"rewound": ask.world.rewind(newest, ask.now)})
+    return invalid('The body must be {"newest": <whole number>}')
+
+
 ROUTES = (
     Route("GET", "users", users),
     Route("POST", "users", user, lasting=True),
@@ -117,4 +125,5 @@ ROUTES = (
     Route("POST", "environments", environments, lasting=True),
     Route("POST", "activity", activity, lasting=True),
     Route("POST", "purge", purge, lasting=True),
+    Route("POST", "rewind", rewind, lasting=True),
 )

@@ -23,6 +23,7 @@ first line, which has neither:
     {"fact":"activity","id":7,"service":"pe-console","subject":"ops","object":"job/420","type":"run_task",...}
                        one commit; `id` counts all ever written, which the API never shows
     {"fact":"activity_purged","commits":4,...}              so many of the oldest are gone
+    {"fact":"activity_rewound","commits":2,...}             so many of the newest never were
     {"fact":"environment","name":"staging","present":false,...}
     {"fact":"pruned","jobs":[420],"plans":[82],...}
     {"fact":"skipped","jobs":[421,422],...}                 ids that no job ever has

@@ -190,6 +190,13 @@ class World:
             self.course.fact("activity_purged", now, commits=gone)
         return gone
 
+    def rewind(self, newest: int, now: float) -> int:
+        """Restore the activity log from a backup: its newest commits never were."""
+        gone = self.activity.rewind(newest)
+        if gone:
+            self.course.fact("activity_rewound", now, commits=gone)
+        return gone
+
     def place(self, environment: str, present: bool, now: float) -> None:
         """Deploy the code of an environment, or remove it."""
         if present != (environment in self.environments):

@@ -36,6 +36,14 @@ async def purge(stage: Stage, house: House, chance: Random) -> None:
     await asyncio.to_thread(people.edit)
 
 
+async def rewind(stage: Stage, house: House, chance: Random) -> None:
+    """The log of a while ago: its newest entries never were, and people go on."""
+    people, newest = await stage.people(), chance.randint(1, 6)
+    await stage.turn("rewind", {"newest": newest})
+    await asyncio.to_thread(people.edit)
+    await asyncio.sleep(3.0)
+
+
 async def plan(stage: Stage, house: House, chance: Random) -> None:
     """One schedule that runs soon, one for another day."""
     people, soon = await stage.people(), chance.uniform(0.5, 4.0)
@@ -76,6 +84,7 @@ LISTS: Mapping[str, Fault] = {
     for fault in (
         Fault("pe-edit", "PE: people at work, some of it alike within a second", edit),
         Fault("pe-purge", "PE: oldest entries of the activity log purged", purge),
+        Fault("pe-rewind", "PE: activity log restored to an earlier state", rewind),
         Fault("pe-plan", "PE: schedules made, of which one runs soon", plan),
         Fault("pe-change", "PE: a schedule changed, or switched off", change),
         Fault("pe-refuse", "PE: a scheduled run that cannot be submitted", refuse),

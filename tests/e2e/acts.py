@@ -73,6 +73,8 @@ class People:
         newest = max(fact["id"] for fact in facts(self._folder / "truth.log") if fact["fact"] == "job")
         self.lever("restore", to_job=newest - 2)
         yield "restored"
+        self.lever("rewind", newest=2)
+        self.edit()
         self.change(off, enabled=False)
         self.change(renamed, description="renamed again")
         self.lever("purge", oldest=3)

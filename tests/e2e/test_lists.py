@@ -40,6 +40,12 @@ def purge(world: World, now: float) -> None:
     paperwork(world, now)
 
 
+def rewind(world: World, now: float) -> None:
+    paperwork(world, now)
+    world.course.at(now + 1.0, lambda at: world.rewind(3, at))
+    world.course.at(now + 1.1, lambda at: paperwork(world, at))
+
+
 def restore(world: World, now: float) -> None:
     paperwork(world, now)
     world.restore(max(0, world.job_ids.last - 3), now)
@@ -89,6 +95,8 @@ CASES: dict[str, Case] = {
     "purged-on-2018.1.5": case({"shape_version": "2018.1.5"}),
     "purged-newest-first": case({"shape_version": "2019.8"}),
     "restored": case(levers=restore),
+    "rewound": case(levers=rewind),
+    "rewound-newest-first": case({"shape_version": "2019.8"}, rewind),
     "counts-are-text": case({"activity_totals": "string"}),
     "commits-at-the-start": case({"activity": "at-start"}),
     "wire": case({"faults": "reset,p=0.1+truncated,p=0.1+503,p=0.1+html-200,p=0.05"}),

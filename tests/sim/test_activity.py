@@ -117,6 +117,15 @@ async def test_a_purge_moves_every_place():
         assert [fact["commits"] for fact in sim.facts if fact["fact"] == "activity_purged"] == [4]
 
 
+async def test_a_rewound_log_goes_on_from_before():
+    async with playing("demo", at=60.0) as sim:
+        before = (await sim.get(f"{V2}?order=asc"))["commits"]
+        assert await sim.post("/sim/rewind", {"newest": 2}, ok=200) == {"rewound": 2}
+        assert (await sim.get(f"{V2}?order=asc"))["commits"] == before[:-2]
+        assert await sim.post("/sim/rewind", {"newest": 1_000}, ok=200) == {"rewound": len(before) - 2}
+        assert [fact["commits"] for fact in sim.facts if fact["fact"] == "activity_rewound"] == [2, len(before) - 2]
+
+
 async def test_an_endless_world_does_not_keep_everything():
     async with playing("demo:keep=60", at=200.0) as sim:
         assert not [fact for fact in sim.facts if fact["fact"] == "activity_purged"]

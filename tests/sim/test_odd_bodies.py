@@ -70,6 +70,7 @@ BODIES = {
         "object": {"type": "x", "id": "x", "name": "x"},
     },
     "/sim/purge": {"oldest": 1},
+    "/sim/rewind": {"newest": 1},
 }
 
 

@@ -202,7 +202,9 @@ async def test_rights_can_be_changed_while_a_token_lives():
         assert "simulated" not in str(told)  # the password
 
 
-@pytest.mark.parametrize("path", ["/sim/users", "/sim/tokens", "/sim/environments", "/sim/activity", "/sim/purge"])
+@pytest.mark.parametrize(
+    "path", ["/sim/users", "/sim/tokens", "/sim/environments", "/sim/activity", "/sim/purge", "/sim/rewind"]
+)
 async def test_levers_say_what_they_want(path):
     async with playing("quiet") as sim:
         for body in ([], {}, {"login": 7, "name": 7}):
