@@ -189,9 +189,11 @@ def _misses(wrong: Verdict, plan: Plan, records: list[Seen], until: float | None
     told = Counter(missed)
     wrong.invented += [f"missed no run at {time}, {why}" for time, why in told - Counter(each[1:] for each in due)]
     last = max([(at, time) for at, time, *_ in (*plan.runs, *plan.skipped)], default=(0.0, ""))[1]
+    shown = {(record.data or {}).get("next_run") for record in records}  # nobody misses what was never seen planned
     for at, time, why in due:
         wanted = not old and (until is None or at <= until)
-        if wanted and (patient or (time == last and plan.ended is None)) and not told[time, why]:
+        seen = time == last and plan.ended is None and (why == "submission_error" or time in shown)
+        if wanted and (patient or seen) and not told[time, why]:
             wrong.missing.append(f"has not run at {time}, {why}, untold")
 
 
