@@ -321,6 +321,17 @@ def test_two_states_that_restores_go_back_and_forth_between_are_told_once_each()
     assert numbers(one.store) == list(range(1, 68))
 
 
+def test_what_comes_back_as_others_vanish_is_still_in_mind() -> None:
+    early: list[Commit | Odd] = [entry(n) for n in range(1, 61)]
+    one_state, other = [entry(n) for n in range(61, 66)], [entry(n) for n in range(66, 86)]
+    console = Console(early)
+    one = settled(life(console, reach=SMALL))
+    for more in (one_state, other, one_state):
+        console.entries = [*early, *more]
+        settled(one)
+    assert numbers(one.store) == list(range(1, 86))
+
+
 def test_what_is_purged_pushes_nothing_of_an_epochs_last_second_out_of_mind() -> None:
     early: list[Commit | Odd] = [entry(n) for n in range(1, 22)]
     same: list[Commit | Odd] = [entry(62, text=f"Create Node {n}") for n in range(61, 66)]

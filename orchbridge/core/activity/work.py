@@ -169,11 +169,13 @@ class Work:
         self.change(known=replace(known, vanished=tuple(vanished)), dirty=True, begun=True)
 
     def miss(self, digests: Sequence[str]) -> None:
-        """Keep in mind what vanished from among the known ones: where it comes back, it is no news."""
-        known = self.state.known
-        vanished = (*known.vanished, *digests)[-self.state.reach.kept :]
+        """Keep in mind what vanished from among the known ones: where it comes back, it is no news.
+
+        That makes no room yet: what comes back with the same look is let go of first, in `remember`.
+        """
+        vanished = (*self.state.known.vanished, *digests)
         self.vanished = Counter(vanished)
-        self.change(known=replace(known, vanished=vanished))
+        self.change(known=replace(self.state.known, vanished=vanished))
 
     def tell(self, kind: str, subject: str, *, explanation: str, action: str) -> None:
         """Say something to people."""
