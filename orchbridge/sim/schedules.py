@@ -144,7 +144,7 @@ def _await(world: World, schedule: Schedule) -> None:
 
 def _run(world: World, schedule: Schedule, at: float) -> None:
     if world.knobs.scheduler == "skips":
-        schedule.next_run = _after(schedule, at)
+        schedule.next_run = _after(world, schedule, at)
         _await(world, schedule)
         world.course.fact("schedule_skipped", at, schedule=schedule.id)
         return
