@@ -191,11 +191,13 @@ async def _job_begun(client: Client, made: Ref, what: str, manners: Manners, vei
 def begun(made: Ref, kind: str, what: str, manners: Manners) -> None:
     """Say what was started, and that it had to be looked for where its answer was lost."""
     noun = kind.replace("_", " ")
-    if manners.as_json:
-        told: dict[str, Any] = {"kind": "started", kind: made.id, "recovered": made.recovered}
-        json_line(told)
-    else:
-        print(f"{noun} {made.id} {'made' if kind == 'schedule' else 'started'}: {what}", flush=True)
+    line = f"{noun} {made.id} {'made' if kind == 'schedule' else 'started'}: {what}"
+    with telling_if_cut(line):
+        if manners.as_json:
+            told: dict[str, Any] = {"kind": "started", kind: made.id, "recovered": made.recovered}
+            json_line(told)
+        else:
+            print(line, flush=True)
     if made.recovered:
         say(f"orchbridge: the server's answer was lost; {noun} {made.id} was found by the mark it carries")
     if kind != "schedule" and not manners.follow and not manners.as_json:

@@ -200,3 +200,20 @@ def test_a_reader_that_goes_away_is_no_bug(past: Stage) -> None:
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
     assert done.returncode in {0, 75}
     assert "bug" not in done.stderr
+
+
+@pytest.mark.parametrize(("where", "why"), [("/dev/full", "No space left on device"), ("&-", "Bad file descriptor")])
+@pytest.mark.parametrize("more", ["", "--json"])
+def test_output_that_cannot_be_written_is_no_bug(past: Stage, where: str, why: str, more: str) -> None:
+    command = f"{sys.executable} -m orchbridge pe jobs {more} {' '.join(past.place)} >{where}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, said_by(done)) == (75, f"orchbridge: the output cannot be written: {why}")
+
+
+def test_what_was_started_is_told_even_if_nobody_reads_it(stage: Stage) -> None:
+    command = (
+        f"{sys.executable} -m orchbridge pe run-task facts --nodes {HERE} --yes {' '.join(stage.place)} >/dev/full"
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    number = stage.facts("job")[-1]["id"]
+    assert (done.returncode, f"orchbridge: job {number} started" in done.stderr) == (75, True)
