@@ -260,7 +260,7 @@ async def test_every_version_tells_its_plan_jobs(version: str) -> None:
         if not releases.has(version, releases.PLAN_JOBS):
             with pytest.raises(errors.Unsupported) as unsupported:
                 await all_of(client.plan_jobs.list())
-            assert "no such route" in unsupported.value.hint
+            assert "PE has it since 2018.1" in unsupported.value.hint
             return
         plans = await all_of(client.plan_jobs.list(limit=2, results="include"))
         assert [plan.id for plan in plans] == sorted({plan.id for plan in plans}, reverse=True)

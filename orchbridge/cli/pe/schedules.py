@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchbridge.cli.exits import CHECK_FAILED, DONE
+from orchbridge.cli.exits import CHECK_FAILED, DONE, say
 from orchbridge.cli.pe.session import agreed
 from orchbridge.cli.pe.telling import PLAIN, Veil, interval, json_line, table, when
 from orchbridge.orchestrator import Client, errors
@@ -19,6 +19,9 @@ async def list_schedules(client: Client, type_: str | None, *, as_json: bool) ->
             if as_json:
                 json_line(_shape(each))
             rows.append(_row(each))
+    except errors.QueryRefused as error:
+        say(f"orchbridge: {error.line()}")
+        return CHECK_FAILED  # what is asked for is right, so it is the right to ask that is missing
     except errors.Unsupported:
         async for old in client.schedules.list_old(type=type_):
             if as_json:
