@@ -34,7 +34,7 @@ ASKS: Mapping[str, tuple[str, ...]] = {
     "plans": ("plans.list",),
     "plan": ("plans.get",),
     "inventory": ("inventory.all", "inventory.of"),
-    "schedules": ("schedules.list", "schedules.list_old"),
+    "schedules": ("schedules.list", "schedules.list_old", "tasks.get"),
     "usage": ("usage.days",),
     "targets": ("scopes.task_targets",),
 }

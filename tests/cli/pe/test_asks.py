@@ -53,7 +53,7 @@ RUNS: dict[str, tuple[tuple[str, ...], ...]] = {
     "plans": (("stage",),),
     "plan": (("stage", "rollout::web"),),
     "inventory": (("stage",), ("stage", "web01.example.com")),
-    "schedules": (("past",), ("old",)),
+    "schedules": (("planned", "--json"), ("old",)),
     "usage": (("stage",),),
     "targets": (("stage",),),
 }
@@ -70,6 +70,13 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("old")
     with simulator(folder, "quiet:jobs=12", "--version", "2021.6") as (url, _):
         yield Stage(folder, url)
+
+
+@pytest.fixture(scope="module")
+def planned(stage: Stage) -> Stage:
+    """One with a scheduled job that has parameters."""
+    stage.child("run-task", "package", "name=openssl", "action=status", *HERE, *LATER)
+    return stage
 
 
 @pytest.mark.parametrize("command", RUNS)
