@@ -39,7 +39,8 @@ class Jobs:
     ) -> AsyncIterator[Job]:
         """Yield jobs, newest first unless told otherwise, page by page of `limit` (section 6.1).
 
-        order_by   owner, timestamp, environment, name (the number) or state
+        order_by   owner, timestamp, environment, name (the number) or state; what changes while pages are
+                   read, as timestamp and state do, may make it leave jobs out
         type       deploy, task or plan_task; `task` is a part of the task's name, and excludes type=deploy
         min_finish_timestamp, max_finish_timestamp  both inclusive; leave unfinished jobs out (2021.6)
 

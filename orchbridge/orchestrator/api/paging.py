@@ -27,7 +27,10 @@ async def paged(
     offset: int = 0,
     enveloped: bool = True,
 ) -> AsyncGenerator[T, None]:
-    """Yield what `read` makes of each item, each `key` once, until a page brings nothing new.
+    """Yield what `read` makes of each item, each `key` once, until a page is empty or the `total` is reached.
+
+    A page of things that were there before ends nothing by itself: as many may have come meanwhile. It
+    does where there is no total, since the server may not know the offset.
 
     `page` returns the calls for one offset, best first: the later ones are for servers that refuse
     parameters they do not know. A short page ends nothing, since servers may clamp the limit; the
@@ -46,7 +49,9 @@ async def paged(
                 fresh += 1
                 yield thing
         offset += len(got.things)
-        if not fresh or got.only or (enveloped and not got.enveloped):
+        if not got.things or got.only or (enveloped and not got.enveloped):
+            return
+        if not fresh and got.total is None:
             return
         if got.total is not None and offset >= got.total:
             return
