@@ -117,6 +117,16 @@ def watching(line: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def till_pruned(what: str) -> Iterator[None]:
+    """Say of what was seen, and is not there any more, that nobody will know how it ended."""
+    try:
+        yield
+    except errors.UnknownJob as error:
+        hint = "the bridge's records tell it, where one was running"
+        raise Unwatched(f"{what} was deleted while it was followed: its outcome is not known", hint=hint) from error
+
+
+@contextlib.contextmanager
 def at_the_prompt() -> Iterator[None]:
     """Let Ctrl-C end a question at once; asyncio would wait for the answer first."""
     kept = signal.signal(signal.SIGINT, signal.default_int_handler)
