@@ -17,7 +17,6 @@ from typing import Any, get_args
 
 from orchbridge.cli.pe.asks import ASKS
 from orchbridge.core.questions import Question
-from orchbridge.orchestrator import lifetimes
 from orchbridge.orchestrator.endpoints import ENDPOINTS, Endpoint
 from orchbridge.orchestrator.requests import to_request
 from orchbridge.sim.app import API, create_app
@@ -112,9 +111,8 @@ def beside(name: str) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
     files = [file for place in places for file in ([place] if place.is_file() else sorted(place.glob("*.py")))]
     text = "\n".join(file.read_text() for file in files)
     looked = {("GET", path) for word, path in _BY_HAND.items() if word in text}
-    lives = {("POST", lifetimes.PATH)} if re.search(r"\btoken_life\(", text) else set()
     bare = re.sub(r"look\(.*", "", text)  # names a question only for how its answer is judged
-    return frozenset(calls(text)), asked_in(bare, called=True) | looked | lives
+    return frozenset(calls(text)), asked_in(bare, called=True) | looked
 
 
 def asked_in(text: str, *, called: bool = False) -> frozenset[tuple[str, str]]:

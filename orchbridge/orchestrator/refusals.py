@@ -54,7 +54,8 @@ def refusal(
     details = fields.mapping(said.get("details"))
     made = _class(call, word, status)
     if made is errors.TokenRefused:
-        hint = token_hint(word, access) if call.signed else "this token is of no use any more: take another one"
+        ours = call.signed or call.own
+        hint = token_hint(word, access) if ours else "this token is of no use any more: take another one"
     elif made is errors.LoginRefused and word not in {"user-revoked", "api-user-login", "remote-user-conflict"}:
         hint = "check name and password before you try again: after ten failures in a row the account is revoked"
     else:
