@@ -38,6 +38,8 @@ BESIDE = {
     "token renewal": ("cli/renewing.py",),
     "hourly look": ("cli/lifetimes.py",),
     "check": ("cli/check", "orchestrator/doctor"),
+    "cursors": ("cli/cursors",),
+    "replay": ("cli/replay", "core/jobs", "core/plans"),  # it reads as these streams do
 }
 FORMS: Mapping[str, tuple[Any, ...]] = {"old": (False, True), "version": (2, 1)}  # of questions with several endpoints
 _BY_HAND = {
@@ -53,9 +55,13 @@ HEAD = """\
 Made by `make docs` from the code; do not edit. *Since* is the first release of PE that has an endpoint, *until* the
 last one. Paths are below `/orchestrator/v1` unless they begin with a service's name. *Client* is the method of
 `orchbridge.orchestrator.Client`. *Used by* is what the bridge itself asks for: streams, what goes along with them, and
-`orchbridge check`. What starts something also reads the list that will show it.
+`orchbridge check`, `cursors` and `replay`. What starts something also reads the list that will show it.
 *Simulator* is its route. *Tests* are files of tests that call the method, three at most;
 `test_api_endpoints.py` calls all.
+
+Not in it, because no manual documents them and any release may change them: `plan_start`, `plan_task` and `plan_finish`, by
+which Bolt drives a plan from outside (the simulator has them, so that such a driver can be tested; what they make shows as
+plan jobs), and what only a server's own metrics name, such as `environments` and `jobs/:id/catalog`.
 
 | endpoint | since | client | `orchbridge pe` | used by | simulator | tests |
 |---|---|---|---|---|---|---|

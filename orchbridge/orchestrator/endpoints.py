@@ -1,4 +1,7 @@
-"""Every documented endpoint, as data: where it is, since when, and which method of the client asks it."""
+"""Every documented endpoint, as data: where it is, since when, and which method of the client asks it.
+
+Bolt's own commands (plan_start, plan_task, plan_finish) are documented nowhere, so they are not wrapped.
+"""
 
 from __future__ import annotations
 
