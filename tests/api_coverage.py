@@ -59,9 +59,10 @@ last one. Paths are below `/orchestrator/v1` unless they begin with a service's 
 *Simulator* is its route. *Tests* are files of tests that call the method, three at most;
 `test_api_endpoints.py` calls all.
 
-Not in it, because no manual documents them and any release may change them: `plan_start`, `plan_task` and `plan_finish`, by
-which Bolt drives a plan from outside (the simulator has them, so that such a driver can be tested; what they make shows as
-plan jobs), and what only a server's own metrics name, such as `environments` and `jobs/:id/catalog`.
+Not in it, because no manual documents them and any release may change them: `plan_start`, `plan_task` and
+`plan_finish`, by which Bolt drives a plan from outside (the simulator has them, so that such a driver can be tested;
+what they make shows as plan jobs), and what only a server's own metrics name, such as `environments` and
+`jobs/:id/catalog`.
 
 | endpoint | since | client | `orchbridge pe` | used by | simulator | tests |
 |---|---|---|---|---|---|---|

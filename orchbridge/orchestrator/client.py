@@ -88,6 +88,11 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self._access.name!r}, {self._access.place!r})"
 
+    @property
+    def access(self) -> Access:
+        """How it gets there."""
+        return self._access
+
     async def __aenter__(self) -> Self:
         """Open the connection pool; raise ConfigError where address or certificate files cannot be used."""
         self._pool.open()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from orchbridge.cli.pe import reading, starting, watching
+from orchbridge.cli.pe import console, reading, starting, watching
 
 
 @click.group(short_help="Work with an orchestrator by hand: look, start, follow, stop.")
@@ -25,5 +25,5 @@ def pe() -> None:
     """
 
 
-for command in (*watching.COMMANDS, *starting.COMMANDS, *reading.COMMANDS):
+for command in (*watching.COMMANDS, *starting.COMMANDS, *reading.COMMANDS, *console.COMMANDS):
     pe.add_command(command)

@@ -19,6 +19,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 YES = click.option("--yes", is_flag=True, help="Do not ask; required where there is no terminal to ask on.")
 ENVIRONMENT = click.option("--environment", metavar="NAME", default="production", show_default=True)
+RBAC_URL = click.option(
+    "--rbac-url", metavar="URL", help="Where RBAC and Activity are; port 4433 of the same host otherwise."
+)  # goes above @place
 FOLLOW = click.option("--follow", is_flag=True, help="Stay until it ends, and end with its outcome: 0, or 3.")
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _PLACE = (
@@ -32,13 +35,18 @@ _PLACE = (
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was said about the place on the command line; None is nothing."""
+    """What was said about the place on the command line; None is nothing.
+
+    token_there  a token must be there already; not so where one is to be got
+    """
 
     config: Path | None = None
     source: str | None = None
     url: str | None = None
     token_file: Path | None = None
     ca_file: Path | None = None
+    rbac_url: str | None = None
+    token_there: bool = True
 
 
 def carried_out(
@@ -64,9 +72,10 @@ def place(command: F) -> F:
         url: str | None,
         token_file: Path | None,
         ca_file: Path | None,
+        rbac_url: str | None = None,
         **more: Any,
     ) -> Any:
-        return command(*arguments, options=Options(config, source, url, token_file, ca_file), **more)
+        return command(*arguments, options=Options(config, source, url, token_file, ca_file, rbac_url), **more)
 
     made: Any = taking
     for option in reversed(_PLACE):

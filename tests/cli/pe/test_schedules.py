@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from orchbridge.cli.pe.timing import timing_of
 from tests.cli.pe.stage import Stage
-from tests.e2e.programs import wait_until
+from tests.e2e.programs import simulator, wait_until
 from tests.orchestrator.servers import answering, served
 
 NEW = "/orchestrator/v1/scheduled_jobs/environment_jobs"
@@ -137,8 +137,22 @@ async def test_a_schedule_of_an_older_server_is_deleted(tmp_path: Path) -> None:
         assert (code, out) == (0, "schedule 31 will not run any more\n")
         assert "delete schedule 31" in err
         assert server.sent == [("DELETE /31", None)]
-        code, out, _ = await told(tmp_path, server, "run-task", "facts", "--nodes", "a", "--at", "+2h")
-        assert (code, out) == (3, "")
+
+
+@pytest.mark.parametrize("version", ["2019.8", "2016.4"])
+def test_older_servers_have_commands_for_it_or_nothing(tmp_path: Path, version: str) -> None:
+    with simulator(tmp_path, "quiet", "--version", version) as (url, _):
+        stage = Stage(tmp_path, url)
+        done = stage.run("deploy", "--environment", "staging", "--nodes", "a", "--at", "+2h", "--every", "12h", "--yes")
+        if version == "2016.4":
+            assert (done.exit_code, done.stdout) == (3, "")
+            assert "PE has it since 2021.7.0" in done.stderr
+            return
+        number = made(done.stdout)
+        rows = [json.loads(line) for line in stage.run("schedules", "--json").stdout.splitlines()]
+        assert [row["environment"] for row in rows if row["id"] == number] == ["staging"]
+        late = stage.run("run-task", "facts", "--nodes", "a", "--at", "2001-01-01T00:00:00Z", "--yes")
+        assert (late.exit_code, "400 puppetlabs.orchestrator/invalid-time" in late.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("task", ["facts", "unreadable"])
