@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from orchbridge.orchestrator import fields
@@ -89,6 +90,13 @@ async def _told(caller: Caller, calls: Sequence[Call], level: int) -> tuple[int,
             if place + 1 >= len(calls):
                 raise
         level = place + 1
+
+
+def ended_within(finished: datetime | None, start: datetime | None, end: datetime | None) -> bool:
+    """Whether something ended in this time, both ends inclusive; without any it need not have ended."""
+    if finished is None:
+        return not (start or end)
+    return (start is None or finished >= start.replace(microsecond=0)) and (end is None or finished <= end)
 
 
 def all_made(call: Call, told: Json, read: Callable[[Json], T | None]) -> tuple[T, ...]:
