@@ -5,6 +5,7 @@ Hardly anything is imported up here: it would be what an early Ctrl-C meets, bef
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -15,33 +16,38 @@ _STREAMS = (("stdin", "r", os.O_RDONLY), ("stdout", "w", os.O_RDONLY), ("stderr"
 def main() -> None:
     """Run the command line, and end the process."""
     try:
+        import atexit
+        import signal
+
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # the last thing but Python's own end
         _open_streams()
         code = _code()
     except KeyboardInterrupt:
         code = CUT
     import signal
 
-    # The outcome stands. On its way out Python would let Ctrl-C kill it, which looks like another one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # From here on the outcome stands: Ctrl-C only ends the waiting for what threads are still at.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    signal.signal(signal.SIGINT, lambda *_: os._exit(code))
     exec("")  # noqa: S102 - Python forgets that Ctrl-C met it in other such text, as dataclasses are made of
     sys.exit(code)
 
 
-def _code() -> str | int | None:
+def _code() -> int:
     import click
 
     from orchbridge.cli.main import main as commands
 
     try:
-        done: int | None = commands.main(standalone_mode=False)
+        return commands.main(standalone_mode=False) or 0
     except SystemExit as ended:
-        return ended.code
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except click.Abort:  # Ctrl-C, or the end of the input where there was a question
         return CUT
-    return done
 
 
 def _open_streams() -> None:

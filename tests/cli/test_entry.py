@@ -11,7 +11,7 @@ from orchbridge.cli.exits import CUT
 
 # Ctrl-C comes when this module is looked for, or when Python is on its way out.
 INTERRUPTED = """
-import atexit, os, signal, sys
+import atexit, os, signal, sys, threading, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 word = sys.argv.pop(1)
 interrupt = lambda: os.kill(os.getpid(), signal.SIGINT)
@@ -22,6 +22,9 @@ class Finder:
 sys.meta_path.insert(0, Finder())
 if word == "exit":
     atexit.register(interrupt)
+if word == "thread":
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    threading.Timer(1.5, interrupt).start()
 from orchbridge.__main__ import main
 main()
 """
@@ -30,7 +33,7 @@ NOWHERE = ("pe", "jobs", "--url", "http://127.0.0.1:1", "--token-file", "/dev/nu
 
 def interrupted(at: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, at, *arguments], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", INTERRUPTED, at, *arguments], capture_output=True, text=True, timeout=30, check=False
     )
 
 
@@ -45,6 +48,11 @@ def test_ctrl_c_while_it_starts(at: str) -> None:
 def test_ctrl_c_once_the_outcome_stands() -> None:
     assert interrupted("exit", "--version").returncode == 0
     assert interrupted("exit", *NOWHERE).returncode == 2
+
+
+def test_ctrl_c_does_not_wait_for_a_thread() -> None:
+    done = interrupted("thread", "--version")
+    assert (done.returncode, done.stdout.startswith("orchbridge, version"), done.stderr) == (0, True, "")
 
 
 def by_shell(line: str) -> subprocess.CompletedProcess[str]:
