@@ -30,8 +30,7 @@ def replacing(path: Path) -> Iterator[Callable[[str], bool]]:
     old, before = target.stat(), mark(target)
     tail = NO_KEEPALIVE if target.read_text(encoding="utf-8", errors="replace").strip().endswith(NO_KEEPALIVE) else ""
     with _drafted(target) as (handle, put):
-        if (old.st_uid, old.st_gid) != _owner(handle):
-            os.fchown(handle, old.st_uid, old.st_gid)
+        _give(handle, old)
         os.fchmod(handle, stat.S_IRUSR | stat.S_IWUSR | (stat.S_IMODE(old.st_mode) & stat.S_IRWXG))
 
         def put_unless_changed(token: str) -> bool:
@@ -47,13 +46,16 @@ def replacing(path: Path) -> Iterator[Callable[[str], bool]]:
 def placing(path: Path) -> Iterator[Callable[[str], None]]:
     """Make room for a token where none need be yet; yield what puts it there, for nobody but its owner to read.
 
-    Raise OSError where that cannot be: at once, not only when there is a token to be put.
+    Raise OSError where that cannot be: at once, not only when there is a token to be put. A file that is there
+    keeps its owner: a bridge may read it.
     """
     target = path.expanduser().resolve()
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if target.exists() and not target.is_file():
         raise OSError(errno.EINVAL, "it is there, and is no file")
-    with _drafted(target) as (_, put):
+    with _drafted(target) as (handle, put):
+        if target.exists():
+            _give(handle, target.stat())
         yield put
 
 
@@ -79,9 +81,10 @@ def _drafted(target: Path) -> Iterator[tuple[int, Callable[[str], None]]]:
             os.unlink(draft)  # noqa: PTH108
 
 
-def _owner(handle: int) -> tuple[int, int]:
+def _give(handle: int, old: os.stat_result) -> None:
     found = os.fstat(handle)
-    return found.st_uid, found.st_gid
+    if (old.st_uid, old.st_gid) != (found.st_uid, found.st_gid):
+        os.fchown(handle, old.st_uid, old.st_gid)
 
 
 def _settle(folder: Path) -> None:

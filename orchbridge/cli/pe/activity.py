@@ -9,6 +9,7 @@ from typing import Any
 from orchbridge.cli.exits import DONE
 from orchbridge.cli.pe.jobs import PAGE_MAX
 from orchbridge.cli.pe.telling import PLAIN, json_line, lately, printable, short, table
+from orchbridge.core.errors import ConfigError
 from orchbridge.orchestrator import Client
 from orchbridge.orchestrator.models import Commit
 
@@ -19,6 +20,10 @@ async def list_activity(
     client: Client, service: str | None, limit: int, since: datetime | None, until: datetime | None, *, as_json: bool
 ) -> int:
     """Print entries of the activity log, at most `limit`."""
+    if since and until and until < since:
+        raise ConfigError(
+            f"--until {until.date()} is before --since {since.date()}", hint="give the earlier as --since"
+        )
     query = [{"start": _stamp(since), "end": _stamp(until)}] if since and until else []
     found: list[Commit] = []
     commits: Any = client.activity.events(service, limit=min(limit, PAGE_MAX), order="desc", query=query)

@@ -88,6 +88,10 @@ BEFORE = {
         ("usage", "--since", "2026-05-02", "--until", "2026-05-01"), 2,
         "orchbridge: --until 2026-05-01 is before --since 2026-05-02 — give the earlier day as --since",
     ),
+    "days of activity the wrong way round": Case(
+        ("activity", "--since", "2026-05-02", "--until", "2026-05-01"), 2,
+        "orchbridge: --until 2026-05-01 is before --since 2026-05-02 — give the earlier as --since",
+    ),
 }  # fmt: skip
 PARAMETERS = {
     "undeclared": Case(

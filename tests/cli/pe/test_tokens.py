@@ -84,3 +84,12 @@ def test_who_did_what(stage: Stage) -> None:
     assert any("web01.example.com" in text for row in rows for text in row["messages"])
     assert len(stage.run("activity", "--limit", "1").stdout.splitlines()) == 2
     assert stage.run("activity", "--since", "2001-01-01", "--until", "2001-01-02").stderr.endswith("no such activity\n")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_a_file_that_is_anothers_stays_his(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("0old\n")
+    os.chown(tmp_path / "token", 12_345, 12_345)
+    assert Stage(tmp_path, stage.url).run("login", "ops", typed="simulated\n").exit_code == 0
+    found = (tmp_path / "token").stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (12_345, 12_345, 0o600)
