@@ -52,10 +52,11 @@ _CALL = re.compile(r"\b(?:client|api)\.([a-z_]+\.[a-z_0-9]+|root)\b")
 HEAD = """\
 # The orchestrator API, endpoint by endpoint
 
-Made by `make docs` from the code; do not edit. *Since* is the first release of PE that has an endpoint, *until* the
-last one. Paths are below `/orchestrator/v1` unless they begin with a service's name. *Client* is the method of
-`orchbridge.orchestrator.Client`. *Used by* is what the bridge itself asks for: streams, what goes along with them, and
-`orchbridge check`, `cursors` and `replay`. What starts something also reads the list that will show it.
+Made by `make docs` from the code; do not edit. *Since* is the first release of PE that has an endpoint,
+*deprecated* the first whose manual advises against it. Paths are below `/orchestrator/v1` unless they begin with
+a service's name. *Client* is the method of `orchbridge.orchestrator.Client`. *Used by* is what the bridge itself
+asks for: streams, what goes along with them, and `orchbridge check`, `cursors` and `replay`. What starts something
+also reads the list that will show it.
 *Simulator* is its route. *Tests* are files of tests that call the method, three at most;
 `test_api_endpoints.py` calls all.
 
@@ -76,7 +77,7 @@ def page() -> str:
 
 
 def _line(endpoint: Endpoint) -> str:
-    since = endpoint.since + (f" until {endpoint.until}" if endpoint.until else "")
+    since = endpoint.since + (f", deprecated {endpoint.deprecated}" if endpoint.deprecated else "")
     cells = (
         f"`{endpoint.method} {endpoint.path}`",
         since,

@@ -104,6 +104,5 @@ def _absent(call: Call) -> str:
     """Say which versions have the route that this server has not."""
     for each in ENDPOINTS:
         if (each.method, each.path) == (call.request.method, call.request.endpoint) and each.since:
-            until = f" until {each.until}" if each.until else ""
-            return f"no such route here: PE has it since {each.since}{until}; or the url leads past the orchestrator"
+            return f"no such route here: PE has it since {each.since}; or the url leads past the orchestrator"
     return "this version of PE has no such route, or the url leads past the orchestrator"
