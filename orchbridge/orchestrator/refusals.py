@@ -78,10 +78,17 @@ def broken(call: Call, access: Access, error: BaseException, *, sent: bool) -> e
     hint = {
         "tls": _tls_hint(error),
         "timeout": "the server is overloaded, or something on the way swallows packets: try again later",
-    }.get(trouble.kind, "check the url, the service pe-orchestration-services and the firewall in between")
+    }.get(trouble.kind, _behind(call))
     found = made(trouble.explanation, hint=hint, call=str(call))
     found.sent = sent and not isinstance(error, _NEVER_SENT)
     return found
+
+
+def _behind(call: Call) -> str:
+    """Say where to look when nothing answers: tokens and activity are another service's, on a port of its own."""
+    if call.request.endpoint.startswith(("/rbac-api", "/activity-api")):
+        return "check the service pe-console-services and the firewall in between, or name its address as rbac_url"
+    return "check the url, the service pe-orchestration-services and the firewall in between"
 
 
 def _tls_hint(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,7 +62,10 @@ def carried_out(
 
 
 def place(command: F) -> F:
-    """Add the options that say which PE is meant; the command gets them as `options`."""
+    """Add the options that say which PE is meant; the command gets them as `options`.
+
+    They may stand before the command too, as in `pe --url URL jobs`; what is said behind it goes over that.
+    """
 
     @wraps(command)
     def taking(
@@ -75,13 +78,20 @@ def place(command: F) -> F:
         rbac_url: str | None = None,
         **more: Any,
     ) -> Any:
-        return command(*arguments, options=Options(config, source, url, token_file, ca_file, rbac_url), **more)
+        said = Options(config, source, url, token_file, ca_file, rbac_url)
+        before = click.get_current_context().find_object(Options)
+        return command(*arguments, options=said if before is None else _over(before, said), **more)
 
     made: Any = taking
     for option in reversed(_PLACE):
         made = option(made)
     found: F = made
     return found
+
+
+def _over(before: Options, said: Options) -> Options:
+    named = {each.name: getattr(said, each.name) for each in fields(said)}
+    return replace(before, **{name: value for name, value in named.items() if value is not None})
 
 
 def scope(command: F) -> F:

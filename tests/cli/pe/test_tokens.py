@@ -93,3 +93,10 @@ def test_a_file_that_is_anothers_stays_his(stage: Stage, tmp_path: Path) -> None
     assert Stage(tmp_path, stage.url).run("login", "ops", typed="simulated\n").exit_code == 0
     found = (tmp_path / "token").stat()
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (12_345, 12_345, 0o600)
+
+
+def test_where_rbac_does_not_answer_its_own_service_and_address_are_named(stage: Stage) -> None:
+    result = stage.run("token", "--rbac-url", "http://localhost:1")
+    assert result.exit_code == 69
+    assert "pe-console-services" in result.stderr
+    assert "rbac_url" in result.stderr
