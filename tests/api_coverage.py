@@ -17,7 +17,6 @@ from typing import Any, get_args
 
 from orchbridge.cli.pe.asks import ASKS
 from orchbridge.core.questions import Question
-from orchbridge.orchestrator import lifetimes
 from orchbridge.orchestrator.endpoints import ENDPOINTS, Endpoint
 from orchbridge.orchestrator.requests import to_request
 from orchbridge.sim.app import API, create_app
@@ -39,6 +38,8 @@ BESIDE = {
     "token renewal": ("cli/renewing.py",),
     "hourly look": ("cli/lifetimes.py",),
     "check": ("cli/check", "orchestrator/doctor"),
+    "cursors": ("cli/cursors",),
+    "replay": ("cli/replay", "core/jobs", "core/plans"),  # it reads as these streams do
 }
 FORMS: Mapping[str, tuple[Any, ...]] = {"old": (False, True), "version": (2, 1)}  # of questions with several endpoints
 _BY_HAND = {
@@ -51,12 +52,18 @@ _CALL = re.compile(r"\b(?:client|api)\.([a-z_]+\.[a-z_0-9]+|root)\b")
 HEAD = """\
 # The orchestrator API, endpoint by endpoint
 
-Made by `make docs` from the code; do not edit. *Since* is the first release of PE that has an endpoint, *until* the
-last one. Paths are below `/orchestrator/v1` unless they begin with a service's name. *Client* is the method of
-`orchbridge.orchestrator.Client`. *Used by* is what the bridge itself asks for: streams, what goes along with them, and
-`orchbridge check`. What starts something also reads the list that will show it.
+Made by `make docs` from the code; do not edit. *Since* is the first release of PE that has an endpoint,
+*deprecated* the first whose manual advises against it. Paths are below `/orchestrator/v1` unless they begin with
+a service's name. *Client* is the method of `orchbridge.orchestrator.Client`. *Used by* is what the bridge itself
+asks for: streams, what goes along with them, and `orchbridge check`, `cursors` and `replay`. What starts something
+also reads the list that will show it.
 *Simulator* is its route. *Tests* are files of tests that call the method, three at most;
 `test_api_endpoints.py` calls all.
+
+Not in it, because no manual documents them and any release may change them: `plan_start`, `plan_task` and
+`plan_finish`, by which Bolt drives a plan from outside (the simulator has them, so that such a driver can be tested;
+what they make shows as plan jobs), and what only a server's own metrics name, such as `environments` and
+`jobs/:id/catalog`.
 
 | endpoint | since | client | `orchbridge pe` | used by | simulator | tests |
 |---|---|---|---|---|---|---|
@@ -70,7 +77,7 @@ def page() -> str:
 
 
 def _line(endpoint: Endpoint) -> str:
-    since = endpoint.since + (f" until {endpoint.until}" if endpoint.until else "")
+    since = endpoint.since + (f", deprecated {endpoint.deprecated}" if endpoint.deprecated else "")
     cells = (
         f"`{endpoint.method} {endpoint.path}`",
         since,
@@ -112,9 +119,8 @@ def beside(name: str) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
     files = [file for place in places for file in ([place] if place.is_file() else sorted(place.glob("*.py")))]
     text = "\n".join(file.read_text() for file in files)
     looked = {("GET", path) for word, path in _BY_HAND.items() if word in text}
-    lives = {("POST", lifetimes.PATH)} if re.search(r"\btoken_life\(", text) else set()
     bare = re.sub(r"look\(.*", "", text)  # names a question only for how its answer is judged
-    return frozenset(calls(text)), asked_in(bare, called=True) | looked | lives
+    return frozenset(calls(text)), asked_in(bare, called=True) | looked
 
 
 def asked_in(text: str, *, called: bool = False) -> frozenset[tuple[str, str]]:

@@ -56,6 +56,12 @@ def test_what_goes_along_with_streams_is_seen() -> None:
     for call in ("root", "status.services", "jobs.list", "jobs.events", "plan_jobs.events", "schedules.list_old"):
         assert "check" in by_call[call], call
     assert "check" not in by_call["commands.task"]
+    asking = {
+        name: {call for call, users in by_call.items() if name in users}
+        for name in ("cursors", "replay", "jobs", "plans")
+    }
+    assert asking["cursors"] == {"jobs.list", "plan_jobs.list"}
+    assert asking["replay"] == asking["jobs"] | asking["plans"]
 
 
 def test_each_form_of_a_question_is_seen() -> None:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from orchbridge.orchestrator.client import Client
-from orchbridge.orchestrator.failures import Denial
-from orchbridge.orchestrator.lifetimes import TokenLife
+from orchbridge.core.errors import OrchbridgeError
+from orchbridge.orchestrator import Client, errors
 
 FIRST_S, LOOK_S, ASK_S = 2.0, 60.0, 3600.0
 SOON_S, AGAIN_S = 14 * 86_400.0, 86_400.0
@@ -68,15 +67,17 @@ class Lifetimes:
         """Ask where it is time. What cannot be asked now leaves what is known of the same token as it is."""
         if known.asked is not None and now - known.asked < ASK_S and client.token_generation == known.generation:
             return
-        life = await client.token_life()
-        same = client.token_generation == known.generation
-        match life:
-            case TokenLife(ends):
-                known.ends = ends
-            case Denial():
-                known.ends = None
-            case _:
-                known.ends = known.ends if same else None
+        ends: float | None = None
+        try:
+            if not client.changed():
+                return  # a person is needed, and nothing is asked until then
+            info = await client.tokens.inspect()
+            ends = info.expires.timestamp() if info.expires else None
+        except errors.TokenRefused:
+            pass
+        except OrchbridgeError:
+            ends = known.ends if client.token_generation == known.generation else None
+        known.ends = ends
         known.asked, known.generation = now, client.token_generation
 
     def _warn(self, source: str, now: float) -> None:

@@ -23,6 +23,7 @@ class Call:
 
     again    it may be sent twice: a read, or a command that changes nothing the second time
     signed   it carries our token, and a 401 is a verdict on it
+    own      it asks about our token, so that a refusal is about it too
     answers  statuses besides 2xx that carry an answer
     hidden   values in it that may not be shown
     """
@@ -30,6 +31,7 @@ class Call:
     request: Request
     again: bool
     signed: bool = True
+    own: bool = False
     answers: frozenset[int] = frozenset()
     hidden: Hidden = field(default_factory=Hidden)
 
@@ -66,11 +68,12 @@ def send(
     root: str = ROOT,
     again: bool = False,
     signed: bool = True,
+    own: bool = False,
     hidden: Hidden | None = None,
 ) -> Call:
     """Return a request that changes something, or is a read with a body (`again`)."""
     request = Request(_endpoint(root, template), root + filled(template, *parts), method=method, body=content)
-    return Call(request, again=again, signed=signed, hidden=hidden or Hidden())
+    return Call(request, again=again, signed=signed, own=own, hidden=hidden or Hidden())
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:

@@ -37,7 +37,6 @@ from orchbridge.orchestrator.console import Console
 from orchbridge.orchestrator.denials import Denials
 from orchbridge.orchestrator.exchange import Asked, Exchange, unobserved
 from orchbridge.orchestrator.failures import Denial
-from orchbridge.orchestrator.lifetimes import Life, token_life
 from orchbridge.orchestrator.models import Root
 from orchbridge.orchestrator.pool import Pool
 from orchbridge.orchestrator.reach import before_answer, transport_trouble
@@ -89,6 +88,11 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self._access.name!r}, {self._access.place!r})"
 
+    @property
+    def access(self) -> Access:
+        """How it gets there."""
+        return self._access
+
     async def __aenter__(self) -> Self:
         """Open the connection pool; raise ConfigError where address or certificate files cannot be used."""
         self._pool.open()
@@ -132,16 +136,6 @@ class Client:
     def token_generation(self) -> int:
         """A number that is another one for every new token in the file."""
         return self._token.generation
-
-    async def token_life(self) -> Life:
-        """Return what RBAC tells of the token: one request beside the budget; nothing it answers stops a stream."""
-        if not self.changed():
-            return Trouble("forbidden", "nothing is asked while a person is needed")
-        refusal = self._token.read_if_changed()
-        try:
-            return refusal or await token_life(self._access, self._token)
-        except ConfigError as error:
-            return Trouble("tls", str(error))
 
     def changed(self) -> bool:
         """Whether asking again may help: true as long as nothing is denied.

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from orchbridge.orchestrator.access import Access, base_url
 from orchbridge.orchestrator.exchange import Asked, Exchange
-from orchbridge.orchestrator.lifetimes import rbac_address
 from orchbridge.orchestrator.pool import Pool
 from orchbridge.orchestrator.tokens import Token
+
+RBAC_PORT = 4433
+
+
+def rbac_address(access: Access) -> str:
+    """Return where RBAC and Activity are asked: as configured, else port 4433 of the orchestrator's host.
+
+    The simulator, which alone is reached without TLS, has them on its own port.
+    """
+    if access.rbac_url:
+        return access.rbac_url
+    base = base_url(access)
+    parts = urlsplit(base)
+    if parts.scheme == "http":
+        return base
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"https://{host}:{RBAC_PORT}"
 
 
 class Console:

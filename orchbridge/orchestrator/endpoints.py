@@ -1,4 +1,7 @@
-"""Every documented endpoint, as data: where it is, since when, and which method of the client asks it."""
+"""Every documented endpoint, as data: where it is, since when, and which method of the client asks it.
+
+Bolt's own commands (plan_start, plan_task, plan_finish) are documented nowhere, so they are not wrapped.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ class Endpoint:
     """One endpoint.
 
     path      below the service's root: /orchestrator/v1, or as written where it begins with a service's name
-    since     the first release of PE that has it, "" where nobody says; `until` the last one, "" where there is no end
+    since     the first release of PE that has it, "" where nobody says; `deprecated` the first that
+              advises against it
     section   of the orchestrator API reference
     call      the client's method: `jobs.list` is `client.jobs.list`
     """
@@ -20,7 +24,7 @@ class Endpoint:
     since: str
     section: str
     call: str
-    until: str = ""
+    deprecated: str = ""
 
 
 ENDPOINTS = (
@@ -36,9 +40,9 @@ ENDPOINTS = (
     Endpoint("POST", "/command/environment_plan_run", "2021.0", "5", "commands.environment_plan_run"),
     Endpoint("POST", "/command/stop_plan", "2021.7.1", "5", "commands.stop_plan"),
     Endpoint("POST", "/command/task_target", "2019.4", "5", "commands.task_target"),
-    Endpoint("POST", "/command/schedule_task", "2018.1.5", "5", "commands.schedule_task", until="2021.6"),
-    Endpoint("POST", "/command/schedule_deploy", "2019.8", "5", "commands.schedule_deploy", until="2021.6"),
-    Endpoint("POST", "/command/schedule_plan", "2019.8.3", "5", "commands.schedule_plan", until="2021.6"),
+    Endpoint("POST", "/command/schedule_task", "2018.1.5", "5", "commands.schedule_task", deprecated="2021.7.0"),
+    Endpoint("POST", "/command/schedule_deploy", "2019.8", "5", "commands.schedule_deploy", deprecated="2021.7.0"),
+    Endpoint("POST", "/command/schedule_plan", "2019.8.3", "5", "commands.schedule_plan", deprecated="2021.7.0"),
     Endpoint("GET", "/jobs", "2016.2", "6.1", "jobs.list"),
     Endpoint("GET", "/jobs/:id", "2016.2", "6.2", "jobs.get"),
     Endpoint("GET", "/jobs/:id/nodes", "2016.2", "6.3", "jobs.nodes"),
@@ -59,8 +63,8 @@ ENDPOINTS = (
     Endpoint("POST", "/scheduled_jobs/environment_jobs", "2021.7.0", "10", "schedules.create"),
     Endpoint("GET", "/scheduled_jobs/environment_jobs/:id", "2021.7.0", "10", "schedules.get"),
     Endpoint("PUT", "/scheduled_jobs/environment_jobs/:id", "2021.7.0", "10", "schedules.update"),
-    Endpoint("GET", "/scheduled_jobs", "2018.1.5", "10", "schedules.list_old", until="2021.6"),
-    Endpoint("DELETE", "/scheduled_jobs/:id", "2018.1.5", "10", "schedules.delete_old", until="2021.6"),
+    Endpoint("GET", "/scheduled_jobs", "2018.1.5", "10", "schedules.list_old", deprecated="2021.7.0"),
+    Endpoint("DELETE", "/scheduled_jobs/:id", "2018.1.5", "10", "schedules.delete_old", deprecated="2021.7.0"),
     Endpoint("GET", "/usage", "2019.0", "11", "usage.days"),
     Endpoint("GET", "/scopes/task_targets", "2019.4", "12", "scopes.task_targets"),
     Endpoint("GET", "/scopes/task_targets/:id", "2019.4", "12", "scopes.task_target"),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchbridge.orchestrator.access import Access
-from orchbridge.orchestrator.failures import permission_hint
+from orchbridge.orchestrator.calls import Call
+from orchbridge.orchestrator.endpoints import ENDPOINTS
+from orchbridge.orchestrator.failures import PERMISSION
 
 HINTS: Mapping[str, str] = {
     "unknown-job": "check the number: jobs and plan jobs are counted apart, and both are deleted after a while,"
     " 30 days by default",
     "unknown-task": "check its spelling (module::name) and the environment: a task exists where its module is deployed;"
     " `orchbridge pe tasks` lists them",
-    "unknown-plan": "check its spelling (module::name) and the environment: a plan exists where its module is deployed",
+    "unknown-plan": "check its spelling (module::name) and the environment: a plan exists where its module is deployed;"
+    " `orchbridge pe plans` lists them",
     "unknown-environment": "check its spelling; if it is new, deploy it first: puppet code deploy ENVIRONMENT --wait",
     "unknown-task-target": "list the task targets there are; one that was deleted has to be made again",
     "mismatched-job-event-id": "ask for this event under the plan job it belongs to",
@@ -39,21 +41,25 @@ HINTS: Mapping[str, str] = {
 }
 _PERMISSIONS: Mapping[str, str] = {
     "/command/deploy": "Puppet agent: Run Puppet on agent nodes (puppet_agent:run:*)",
-    "/command/task": "Tasks: Run tasks (tasks:run:*, or this task), and that its task target covers these nodes",
+    "/command/task": "Tasks: Run tasks (tasks:run:*, or this task), and let its task target cover these nodes",
     "/command/plan_run": "Plans: Run plans (plans:run:*, or this plan)",
     "/command/environment_plan_run": "Plans: Run plans (plans:run:*, or this plan)",
     "/command/schedule_deploy": "Puppet agent: Run Puppet on agent nodes (puppet_agent:run:*)",
     "/command/schedule_task": "Tasks: Run tasks (tasks:run:*, or this task)",
     "/command/schedule_plan": "Plans: Run plans (plans:run:*, or this plan)",
+    "POST /scheduled_jobs/environment_jobs": "to run what is scheduled: Tasks: Run tasks, Plans: Run plans or Puppet"
+    " agent: Run Puppet on agent nodes",
     "/scheduled_jobs/:id": "Job orchestrator: Delete another user's scheduled jobs",
     "/scheduled_jobs/environment_jobs/:id": "Job orchestrator: Delete another user's scheduled jobs",
 }
 _QUERIES: Mapping[str, str] = {
-    "/scheduled_jobs/environment_jobs": "order_by is one of next_run_time, environment, owner, name and type; type one"
-    " of deploy, task and plan",
+    "/scheduled_jobs/environment_jobs": f"the token's user needs {PERMISSION} and nodes:view_data:*; order_by is one of"
+    " next_run_time, environment, owner, name and type; type one of deploy, task and plan",
     "/scheduled_jobs/environment_jobs/:id": "check the number: there is none, or it was disabled, which is for good",
 }
 _VALUES: Mapping[str, str] = {
+    "/tasks/:module/:task": "a task is named module::name, or by its module alone; `orchbridge pe tasks` lists them",
+    "/plans/:module/:plan": "a plan is named module::name, or by its module alone; `orchbridge pe plans` lists them",
     "/command/task": "compare the parameters with the task's own: `orchbridge pe task NAME` shows their names and"
     " types; one that is not declared there is refused",
     "/command/plan_run": "compare the parameters with the plan's own: their names and types",
@@ -66,12 +72,13 @@ _VALUES: Mapping[str, str] = {
 }
 
 
-def hint_for(word: str, status: int, endpoint: str, access: Access) -> str:
-    """Return what to do about an error of this kind (without its prefix) from this endpoint."""
+def hint_for(word: str, status: int, call: Call) -> str:
+    """Return what to do about an error of this kind (without its prefix) that a call was answered with."""
+    endpoint = call.request.endpoint
     if word in {"not-permitted", "permission-denied"} or status == 403:
-        wanted = _PERMISSIONS.get(endpoint)
-        return f"give a role of the token's user the permission {wanted}" if wanted else permission_hint(access)
-    if word == "query-error" and endpoint in _QUERIES:
+        wanted = _PERMISSIONS.get(str(call)) or _PERMISSIONS.get(endpoint) or PERMISSION
+        return f"give a role of the token's user the permission {wanted}"
+    if word == "query-error" and str(call) != "POST /scheduled_jobs/environment_jobs" and endpoint in _QUERIES:
         return _QUERIES[endpoint]
     if word in HINTS:
         return HINTS[word]
@@ -87,7 +94,15 @@ def hint_for(word: str, status: int, endpoint: str, access: Access) -> str:
     if status == 404 and endpoint.startswith("/status/"):
         return "there is no service of this name; the list of services has them all"
     if status == 404:
-        return "this version of PE has no such route, or the url leads past the orchestrator"
+        return _absent(call)
     if status == 429:
         return "ask more slowly"
     return _VALUES.get(endpoint, "check the values against what this version of PE takes")
+
+
+def _absent(call: Call) -> str:
+    """Say which versions have the route that this server has not."""
+    for each in ENDPOINTS:
+        if (each.method, each.path) == (call.request.method, call.request.endpoint) and each.since:
+            return f"no such route here: PE has it since {each.since}; or the url leads past the orchestrator"
+    return "this version of PE has no such route, or the url leads past the orchestrator"

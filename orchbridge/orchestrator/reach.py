@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
+from collections.abc import Iterator
 
 import httpx
 
@@ -32,6 +35,11 @@ def tls_text(access: Access, error: ssl.SSLError) -> str:
     return f"no encrypted connection to {access.place}: {one_line(reason, 100)}"
 
 
+def not_verified(error: BaseException) -> bool:
+    """Whether the other side speaks TLS, but has a certificate that is not accepted."""
+    return isinstance(_cause(error, ssl.SSLError), ssl.SSLCertVerificationError)
+
+
 def before_answer(error: BaseException) -> bool:
     """Whether the connection was refused, or went away before any answer: worth another try at once."""
     return isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError) and not _cause(error, ssl.SSLError)
@@ -52,8 +60,7 @@ def _too_slow(error: BaseException, access: Access) -> str:
 
 
 def _broken(error: BaseException) -> str:
-    cause = _cause(error, OSError)
-    why = f": {cause.strerror}" if isinstance(cause, OSError) and cause.strerror else ""
+    why = f": {reason}" if (reason := _reason(error)) else ""
     match error:
         case httpx.ConnectError():
             return f"cannot be reached{why}"
@@ -65,11 +72,26 @@ def _broken(error: BaseException) -> str:
             return f"dropped the connection{why}"
 
 
+def _reason(error: BaseException) -> str:
+    """Return the system's own words for it, such as `Connection refused`; "" where it has none."""
+    for each in _chain(error):
+        if isinstance(each, socket.gaierror):
+            return each.strerror or ""
+        if isinstance(each, OSError) and each.errno:  # asyncio's own words only name the address again
+            return os.strerror(each.errno)
+    return ""
+
+
 def _cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:
     """Return the first exception of this kind among the error and what led to it."""
+    return next((each for each in _chain(error) if isinstance(each, kind)), None)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and what led to it; of several that failed alike, the first."""
     seen: BaseException | None = error
     for _ in range(10):
-        if seen is None or isinstance(seen, kind):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None
+        if seen is None:
+            return
+        yield seen
+        seen = seen.exceptions[0] if isinstance(seen, BaseExceptionGroup) else seen.__cause__ or seen.__context__

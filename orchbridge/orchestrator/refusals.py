@@ -17,7 +17,7 @@ from orchbridge.orchestrator.excerpt import excerpt, one_line
 from orchbridge.orchestrator.failures import ABOUT_TOKEN, Denial, redirect, retry_after_s, token_hint
 from orchbridge.orchestrator.hidden import cleaned
 from orchbridge.orchestrator.hints import HINTS, hint_for
-from orchbridge.orchestrator.reach import transport_trouble
+from orchbridge.orchestrator.reach import not_verified, transport_trouble
 from orchbridge.orchestrator.tokens import Token
 
 LOGIN = "/rbac-api/v1/auth/token"
@@ -54,11 +54,12 @@ def refusal(
     details = fields.mapping(said.get("details"))
     made = _class(call, word, status)
     if made is errors.TokenRefused:
-        hint = token_hint(word, access) if call.signed else "this token is of no use any more: take another one"
+        ours = call.signed or call.own
+        hint = token_hint(word, access) if ours else "this token is of no use any more: take another one"
     elif made is errors.LoginRefused and word not in {"user-revoked", "api-user-login", "remote-user-conflict"}:
         hint = "check name and password before you try again: after ten failures in a row the account is revoked"
     else:
-        hint = hint_for(word, status, call.request.endpoint, access)
+        hint = hint_for(word, status, call)
     return made(
         message,
         hint=hint,
@@ -75,13 +76,26 @@ def broken(call: Call, access: Access, error: BaseException, *, sent: bool) -> e
     trouble: Trouble = transport_trouble(access, error)
     made = errors.TooSlow if trouble.kind == "timeout" else errors.Unreachable
     hint = {
-        "tls": "give the CA certificate of this server as ca_file: copy /etc/puppetlabs/puppet/ssl/certs/ca.pem"
-        " of the primary",
+        "tls": _tls_hint(error),
         "timeout": "the server is overloaded, or something on the way swallows packets: try again later",
-    }.get(trouble.kind, "check the url, the service pe-orchestration-services and the firewall in between")
+    }.get(trouble.kind, _behind(call))
     found = made(trouble.explanation, hint=hint, call=str(call))
     found.sent = sent and not isinstance(error, _NEVER_SENT)
     return found
+
+
+def _behind(call: Call) -> str:
+    """Say where to look when nothing answers: tokens and activity are another service's, on a port of its own."""
+    if call.request.endpoint.startswith(("/rbac-api", "/activity-api")):
+        return "check the service pe-console-services and the firewall in between, or name its address as rbac_url"
+    return "check the url, the service pe-orchestration-services and the firewall in between"
+
+
+def _tls_hint(error: BaseException) -> str:
+    if not_verified(error):
+        there = "/etc/puppetlabs/puppet/ssl/certs/ca.pem"
+        return f"give the CA certificate of this server as ca_file: copy {there} of the primary"
+    return "check the url: what listens there does not speak TLS 1.2 or later, as the orchestrator's port 8143 does"
 
 
 def denied(denial: Denial, call: Call) -> errors.TokenRefused:

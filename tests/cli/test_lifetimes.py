@@ -63,3 +63,17 @@ async def test_it_is_asked_once_and_again_for_a_new_token(tmp_path: Path, monkey
     told = [line for line in lines if line["event"] == "token.ends_soon"]
     assert [(line["source"], line["days"]) for line in told] == [("prod", 9.5)]
     assert not [line for line in lines if line["event"] == "certificate.ends_soon"]
+
+
+async def test_nothing_is_asked_while_a_person_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifetimes, "FIRST_S", 0.0)
+    monkeypatch.setattr(lifetimes, "LOOK_S", 0.01)
+    token = tmp_path / "token"
+    token.write_text("old")
+    world = World("quiet", knobs=Knobs(auth_fault="revoked"), start=time.time())
+    async with served(world, token=None) as url, Client(Access("prod", url, token_file=token)) as client:
+        with pytest.raises(Exception, match="revoked"):
+            await client.answer(JobsPage(1))
+        async with Lifetimes({"prod": client}).following():
+            await asyncio.sleep(0.1)
+        assert ASKED not in world.requests

@@ -118,6 +118,24 @@ async def test_jobs_that_come_while_paging_are_no_duplicates() -> None:
     assert found == [8, 7, 6, 5, 4, 3, 2, 1]
 
 
+async def test_as_many_jobs_as_a_page_holds_may_come_while_paging() -> None:
+    served_ids = list(range(1, 8))
+
+    def moving(request: Request) -> Response:
+        limit, offset = (int(request.query_params[name]) for name in ("limit", "offset"))
+        shown = served_ids[::-1][offset : offset + limit]
+        total = len(served_ids)
+        if offset == 0:
+            served_ids.extend(range(8, 8 + 2 * limit))
+        return answering({"items": [{"name": str(n), "state": "new"} for n in shown], "pagination": {"total": total}})
+
+    async with door_of(moving) as door, Client(Access("pe", door.url)) as client:
+        found = [job.id async for job in client.jobs.list(limit=3)]
+        assert len(door.heard) < 7
+    assert [number for number in found if number < 8] == [7, 6, 5, 4, 3, 2, 1]
+    assert len(set(found)) == len(found)
+
+
 async def test_filters_hold_though_the_server_ignores_them() -> None:
     async with asking() as client:
         jobs = await all_of(client.jobs.list())
@@ -226,6 +244,30 @@ async def test_a_job_with_no_word_of_its_end_is_left_soon_after_it() -> None:
         assert [event.id async for event in client.jobs.follow(7, QUICK)] == [5]
 
 
+async def test_what_shows_late_of_a_large_job_is_found_however_far_below() -> None:
+    """Others' events take numbers too, so the one that came late is thousands below the newest."""
+    nodes = [f"n{number}.test" for number in range(1_200)]
+    reads = []
+
+    def event(number: int, kind: str, node: str | None) -> dict[str, Any]:
+        return {"id": str(number), "type": kind, "details": {"node": node} if node else {}}
+
+    events = [event(10 + 5 * at, "node_finished", node) for at, node in enumerate(nodes)]
+    late, *others = [*events, event(9_000, "job_finished", None)]
+
+    def large(request: Request) -> Response:
+        if not request.url.path.endswith("/events"):
+            return answering({"name": "7", "state": "finished", "node_states": {"finished": len(nodes)}})
+        start = int(request.query_params.get("start", 0))
+        reads.append(start)
+        shown = [*others, late] if len(reads) > 3 else others
+        return answering({"items": [each for each in shown if int(each["id"]) >= start]})
+
+    async with door_of(large) as door, Client(Access("pe", door.url)) as client:
+        found = [each.id async for each in client.jobs.follow(7, QUICK)]
+    assert sorted(found) == [int(each["id"]) for each in [late, *others]]
+
+
 async def test_following_what_was_pruned_says_so() -> None:
     async with asking() as client:
         with pytest.raises(errors.UnknownJob):
@@ -260,7 +302,7 @@ async def test_every_version_tells_its_plan_jobs(version: str) -> None:
         if not releases.has(version, releases.PLAN_JOBS):
             with pytest.raises(errors.Unsupported) as unsupported:
                 await all_of(client.plan_jobs.list())
-            assert "no such route" in unsupported.value.hint
+            assert "PE has it since 2018.1" in unsupported.value.hint
             return
         plans = await all_of(client.plan_jobs.list(limit=2, results="include"))
         assert [plan.id for plan in plans] == sorted({plan.id for plan in plans}, reverse=True)

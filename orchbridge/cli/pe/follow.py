@@ -17,7 +17,7 @@ from rich.text import Text
 from orchbridge.cli.exits import CHECK_FAILED, DONE
 from orchbridge.cli.pe import shapes
 from orchbridge.cli.pe.jobs import nodes_of, outcome, tell_nodes, words
-from orchbridge.cli.pe.session import watching
+from orchbridge.cli.pe.session import till_pruned, watching
 from orchbridge.cli.pe.telling import PLAIN, STYLES, Veil, json_line, short, states, took
 from orchbridge.cli.pe.veils import Veils
 from orchbridge.orchestrator import Client, errors
@@ -84,15 +84,16 @@ async def follow_job(
     with watching(goes_on):
         job = first if first is not None else await soon(lambda: client.jobs.get(number))
         board, veil = Board(job), await Veils(client).of(job, veil)
-        async with live(board.shown, as_json=as_json) as out:
-            async for event in client.jobs.follow(number, TEMPO):
-                board.note(event)
-                if as_json:
-                    json_line(shapes.event(event, number, veil))
-                else:
-                    out(line(event, veil, board.width))
-        job = await client.jobs.get(number)
-        rows = await nodes_of(client, job) if nodes else []
+        with till_pruned(f"job {number}"):
+            async with live(board.shown, as_json=as_json) as out:
+                async for event in client.jobs.follow(number, TEMPO):
+                    board.note(event)
+                    if as_json:
+                        json_line(shapes.event(event, number, veil))
+                    else:
+                        out(line(event, veil, board.width))
+            job = await client.jobs.get(number)
+            rows = await nodes_of(client, job) if nodes else []
     if as_json:
         told = shapes.job(job, veil)
         json_line({**told, "nodes": [shapes.node(row, number, veil) for row in rows]} if nodes else told)

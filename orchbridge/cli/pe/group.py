@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
-from orchbridge.cli.pe import reading, starting, watching
+from orchbridge.cli.pe import console, reading, starting, watching
+from orchbridge.cli.pe.options import Options, place
 
 
 @click.group(short_help="Work with an orchestrator by hand: look, start, follow, stop.")
-def pe() -> None:
+@place
+def pe(options: Options) -> None:
     """Work with an orchestrator by hand: look at its jobs, start tasks, plans and Puppet runs, follow and stop them.
 
     Which one, in this order: -c FILE (a configuration of orchbridge; --source NAME where it has several),
@@ -23,7 +25,8 @@ def pe() -> None:
     failed or was stopped, or the server refuses; 69 not reached, and certainly nothing was started; 75 cut
     short, by Ctrl-C or a lost answer: what was started goes on, or may.
     """
+    click.get_current_context().obj = options
 
 
-for command in (*watching.COMMANDS, *starting.COMMANDS, *reading.COMMANDS):
+for command in (*watching.COMMANDS, *starting.COMMANDS, *reading.COMMANDS, *console.COMMANDS):
     pe.add_command(command)

@@ -116,6 +116,19 @@ async def show_job(client: Client, number: int, *, nodes: bool, as_json: bool) -
     return DONE
 
 
+async def show_report(client: Client, number: int, *, as_json: bool) -> int:
+    """Print a job's report."""
+    rows = await client.jobs.report(number)
+    if as_json:
+        veil = await Veils(client).of(await client.jobs.get(number))
+        for row in rows:
+            json_line(shapes.report(row, number, veil))
+    else:
+        cells = [(row.node or "", row.state, when(row.at), str(len(row.events))) for row in rows]
+        table(("node", "state", "at (UTC)", "events"), cells, none="its report is empty")
+    return DONE
+
+
 async def nodes_of(client: Client, job: Job) -> list[Node]:
     """Return the nodes of a job by name."""
     return sorted([node async for node in client.jobs.nodes(job.id)], key=lambda node: node.name)

@@ -1,4 +1,4 @@
-"""Tasks, plans and task targets for people and programs."""
+"""Tasks and plans for people and programs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from orchbridge.cli.exits import DONE
-from orchbridge.cli.pe.telling import PLAIN, counted, facts, json_line, printable, table, value_of
+from orchbridge.cli.pe.telling import PLAIN, facts, json_line, printable, table, value_of
 from orchbridge.core.redact import REDACTED
 from orchbridge.orchestrator import Client
 from orchbridge.orchestrator.models import Listed, Parameter, Plan, Task
@@ -98,23 +98,3 @@ def _tell_parameters(what: Task | Plan) -> None:
         notes = ["required" if told["required"] else default or "optional", "sensitive" if each.sensitive else ""]
         rows.append((each.name, each.type or "Any", ", ".join(filter(None, notes)), printable(each.description)))
     table(("parameter", "type", "needed", "what it is"), rows, none="it takes no parameters")
-
-
-async def list_targets(client: Client, *, as_json: bool) -> int:
-    """Print task targets."""
-    found = await client.scopes.task_targets()
-    if as_json:
-        for each in found:
-            told = {"id": each.id, "name": each.display_name, "all_tasks": each.all_tasks, "tasks": each.tasks}
-            more = {"nodes": each.nodes, "node_groups": each.node_groups, "query": each.pql_query}
-            json_line({"kind": "task_target", **told, **more})
-        return DONE
-    rows = []
-    for each in found:
-        nodes = [counted(len(each.nodes), "node")] if each.nodes else []
-        nodes += [counted(len(each.node_groups), "node group")] if each.node_groups else []
-        nodes += [f"query {printable(each.pql_query)}"] if each.pql_query else []
-        tasks = "all" if each.all_tasks else ", ".join(each.tasks)
-        rows.append((str(each.id), printable(each.display_name), tasks, ", ".join(nodes) or "none"))
-    table(("target", "name", "tasks", "nodes"), rows, none="no task targets")
-    return DONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +19,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 YES = click.option("--yes", is_flag=True, help="Do not ask; required where there is no terminal to ask on.")
 ENVIRONMENT = click.option("--environment", metavar="NAME", default="production", show_default=True)
+RBAC_URL = click.option(
+    "--rbac-url", metavar="URL", help="Where RBAC and Activity are; port 4433 of the same host otherwise."
+)  # goes above @place
 FOLLOW = click.option("--follow", is_flag=True, help="Stay until it ends, and end with its outcome: 0, or 3.")
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _PLACE = (
@@ -32,13 +35,18 @@ _PLACE = (
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was said about the place on the command line; None is nothing."""
+    """What was said about the place on the command line; None is nothing.
+
+    token_there  a token must be there already; not so where one is to be got
+    """
 
     config: Path | None = None
     source: str | None = None
     url: str | None = None
     token_file: Path | None = None
     ca_file: Path | None = None
+    rbac_url: str | None = None
+    token_there: bool = True
 
 
 def carried_out(
@@ -54,7 +62,10 @@ def carried_out(
 
 
 def place(command: F) -> F:
-    """Add the options that say which PE is meant; the command gets them as `options`."""
+    """Add the options that say which PE is meant; the command gets them as `options`.
+
+    They may stand before the command too, as in `pe --url URL jobs`; what is said behind it goes over that.
+    """
 
     @wraps(command)
     def taking(
@@ -64,15 +75,23 @@ def place(command: F) -> F:
         url: str | None,
         token_file: Path | None,
         ca_file: Path | None,
+        rbac_url: str | None = None,
         **more: Any,
     ) -> Any:
-        return command(*arguments, options=Options(config, source, url, token_file, ca_file), **more)
+        said = Options(config, source, url, token_file, ca_file, rbac_url)
+        before = click.get_current_context().find_object(Options)
+        return command(*arguments, options=said if before is None else _over(before, said), **more)
 
     made: Any = taking
     for option in reversed(_PLACE):
         made = option(made)
     found: F = made
     return found
+
+
+def _over(before: Options, said: Options) -> Options:
+    named = {each.name: getattr(said, each.name) for each in fields(said)}
+    return replace(before, **{name: value for name, value in named.items() if value is not None})
 
 
 def scope(command: F) -> F:

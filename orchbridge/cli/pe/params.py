@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 import msgspec
@@ -22,6 +22,7 @@ from orchbridge.core.errors import ConfigError
 from orchbridge.orchestrator.models import Parameter, Plan, Task
 
 STDIN = "-"
+Lookups: TypeAlias = Mapping[str, Mapping[str, str]]  # by parameter: `value`, and `type`: query or node_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +61,32 @@ class Given:
         return cls(texts, file)
 
 
-def gather(what: Task | Plan, given: Given) -> Gathered:
-    """Return the parameters as they are to be sent; raise ConfigError with all that is wrong with them."""
+def lookups_of(queries: Sequence[str], node_groups: Sequence[str]) -> Lookups:
+    """Return the parameters that PE is to look nodes up for, given as NAME=PQL and NAME=UUID; raise ConfigError."""
+    found: dict[str, Mapping[str, str]] = {}
+    for option, kind, several in (("--query", "query", queries), ("--node-group", "node_group", node_groups)):
+        for text in several:
+            name, equals, value = text.partition("=")
+            if not (equals and name.isidentifier() and value):
+                raise ConfigError(f"{option} names no parameter", hint=f"write it as {option} PARAMETER=...")
+            if name in found:
+                raise ConfigError(f"parameter {name} is given twice", hint="give it once")
+            found[name] = {"value": value, "type": kind}
+    return found
+
+
+def gather(what: Task | Plan, given: Given, looked_up: frozenset[str] = frozenset()) -> Gathered:
+    """Return the parameters as they are to be sent; raise ConfigError with all that is wrong with them.
+
+    What is `looked_up` by the server must be declared, and not be given as well.
+    """
     label = f"{'task' if isinstance(what, Task) else 'plan'} {what.name}"
     declared = None if what.parameters is None else {each.name: each for each in what.parameters}
     sensitive = what.sensitive
     _one_stdin(given, sensitive)
     values = _from_file(given.file) if given.file is not None else {}
-    wrong = [] if declared is None else _undeclared(label, declared, [*values, *given.texts])
+    wrong = [] if declared is None else _undeclared(label, declared, [*values, *given.texts, *looked_up])
+    wrong += [f"parameter {name} is given twice" for name in sorted(looked_up & {*values, *given.texts})]
     clear = []
     for name, text in given.texts.items():
         parameter = (declared or {}).get(name)
@@ -79,7 +98,11 @@ def gather(what: Task | Plan, given: Given) -> Gathered:
     for name, parameter in (declared or {}).items():
         if name in values and not fits(read(parameter.type), values[name]):
             wrong.append(f"parameter {name} takes {parameter.type}: write {wish(read(parameter.type))}")
-    missing = [each for each in (declared or {}).values() if not each.optional and each.name not in values]
+    missing = [
+        each
+        for each in (declared or {}).values()
+        if not (each.optional or each.name in values or each.name in looked_up)
+    ]
     if missing:
         told = ", ".join(f"{each.name} ({each.type or 'any type'})" for each in missing)
         wrong.append(f"{label} needs {told}")

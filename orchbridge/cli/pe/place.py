@@ -39,13 +39,14 @@ def find(options: Options, environ: Mapping[str, str]) -> Place:
     if options.source is not None:
         raise ConfigError("--source names a source of a configuration file", hint="give the file as well: -c FILE")
     if options.url is not None:
-        token = options.token_file or _if_there(home / ".puppetlabs/token")
-        if token is None:
+        token = options.token_file or home / ".puppetlabs/token"
+        if options.token_there and options.token_file is None and _if_there(token) is None:
             raise ConfigError(
                 "no token was given, and there is no ~/.puppetlabs/token",
-                hint="log in with puppet-access login, or name the token's file with --token-file",
+                hint="log in with `orchbridge pe login` or puppet-access, or name the token's file with --token-file",
             )
-        return Place(_access(options.url, token, options.ca_file), f"--url, token {_short(token, home)}")
+        access = _access(options.url, token, options.ca_file, options.rbac_url)
+        return Place(access, f"--url, token {_short(token, home)}")
     return _of_pe_tools(options, home)
 
 
@@ -53,7 +54,12 @@ def _configured(options: Options, path: Path, environ: Mapping[str, str]) -> Pla
     from orchbridge.cli.wiring import access_of
     from orchbridge.config import load
 
-    beside = {"--url": options.url, "--token-file": options.token_file, "--ca-file": options.ca_file}
+    beside = {
+        "--url": options.url,
+        "--token-file": options.token_file,
+        "--ca-file": options.ca_file,
+        "--rbac-url": options.rbac_url,
+    }
     given = [name for name, value in beside.items() if value is not None]
     if given:
         raise ConfigError(f"-c and {given[0]} both say which PE is meant", hint="give one of them")
@@ -85,7 +91,8 @@ def _of_pe_tools(options: Options, home: Path) -> Place:
     token = options.token_file or _path(told.get("token-file"), home) or home / ".puppetlabs/token"
     authority = options.ca_file or _path(told.get("cacert"), home) or _if_there(GLOBAL_CA)
     files_told = " and ".join(_short(path, home) for path in files)
-    return Place(_access(url, token, authority), f"{files_told}, token {_short(token, home)}")
+    access = _access(url, token, authority, options.rbac_url)
+    return Place(access, f"{files_told}, token {_short(token, home)}")
 
 
 def _options_in(path: Path) -> dict[str, Any]:
@@ -102,8 +109,8 @@ def _options_in(path: Path) -> dict[str, Any]:
     return options
 
 
-def _access(url: str, token: Path, authority: Path | None) -> Access:
-    return Access(name="pe", url=url.rstrip("/"), token_file=token, ca_file=authority)
+def _access(url: str, token: Path, authority: Path | None, rbac_url: str | None) -> Access:
+    return Access(name="pe", url=url.rstrip("/"), token_file=token, ca_file=authority, rbac_url=rbac_url)
 
 
 def _path(told: Any, home: Path) -> Path | None:

@@ -9,7 +9,7 @@ from orchbridge.cli.exits import CHECK_FAILED, DONE
 from orchbridge.cli.pe import shapes
 from orchbridge.cli.pe.follow import TEMPO, live, soon
 from orchbridge.cli.pe.jobs import PAGE_MAX, parameters, words
-from orchbridge.cli.pe.session import watching
+from orchbridge.cli.pe.session import till_pruned, watching
 from orchbridge.cli.pe.telling import (
     PLAIN,
     STYLES,
@@ -94,15 +94,16 @@ async def follow_plan_job(
         plan = first if first is not None else await soon(lambda: client.plan_jobs.get(number))
         veil = veil.over(plan.sensitive)
         running: set[int] = set()
-        async with live(lambda: _foot(number, running), as_json=as_json) as out:
-            async for event in client.plan_jobs.follow(number, TEMPO):
-                if event.job is not None:
-                    running.add(event.job)
-                if as_json:
-                    json_line(shapes.plan_event(event, number, veil))
-                else:
-                    out(line(event, veil))
-        plan = await client.plan_jobs.get(number)
+        with till_pruned(f"plan job {number}"):
+            async with live(lambda: _foot(number, running), as_json=as_json) as out:
+                async for event in client.plan_jobs.follow(number, TEMPO):
+                    if event.job is not None:
+                        running.add(event.job)
+                    if as_json:
+                        json_line(shapes.plan_event(event, number, veil))
+                    else:
+                        out(line(event, veil))
+            plan = await client.plan_jobs.get(number)
     if as_json:
         json_line(shapes.plan_job(plan, veil))
     else:

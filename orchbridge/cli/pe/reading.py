@@ -123,11 +123,22 @@ def usage(options: Options, since: datetime | None, until: datetime | None, *, a
 @AS_JSON
 def targets(options: Options, *, as_json: bool) -> None:
     """List task targets: which tasks may be run on which nodes, for permissions to be narrowed to."""
-    from orchbridge.cli.pe.library import list_targets
+    from orchbridge.cli.pe.targets import list_targets
 
     carried_out(options, lambda client: list_targets(client, as_json=as_json))
 
 
+@click.command(short_help="Show a task target.")
+@click.argument("id_", metavar="ID", type=click.IntRange(min=1))
+@place
+@AS_JSON
+def target(id_: int, options: Options, *, as_json: bool) -> None:
+    """Show a task target, with all its nodes."""
+    from orchbridge.cli.pe.targets import show_target
+
+    carried_out(options, lambda client: show_target(client, id_, as_json=as_json))
+
+
 COMMANDS: tuple[click.Command, ...] = (
-    root, status, tasks, task, plans, plan, inventory, schedules, usage, targets,
+    root, status, tasks, task, plans, plan, inventory, schedules, usage, targets, target,
 )  # fmt: skip

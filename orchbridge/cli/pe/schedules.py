@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from orchbridge.cli.exits import CHECK_FAILED, DONE
+from orchbridge.cli.exits import CHECK_FAILED, DONE, say
 from orchbridge.cli.pe.session import agreed
 from orchbridge.cli.pe.telling import PLAIN, Veil, interval, json_line, table, when
+from orchbridge.cli.pe.veils import Veils
 from orchbridge.orchestrator import Client, errors
 from orchbridge.orchestrator.models import OldSchedule, Schedule
 
@@ -14,11 +15,15 @@ COLUMNS = ("schedule", "what", "next (UTC)", "every", "last run", "by")
 async def list_schedules(client: Client, type_: str | None, *, as_json: bool) -> int:
     """Print scheduled jobs; servers before 2021.7 have them elsewhere."""
     rows: list[tuple[str, ...]] = []
+    veils = Veils(client)
     try:
         async for each in client.schedules.list(type=type_):
             if as_json:
-                json_line(_shape(each))
+                json_line(_shape(each, await veils.of_schedule(each)))
             rows.append(_row(each))
+    except errors.QueryRefused as error:
+        say(f"orchbridge: {error.line()}")
+        return CHECK_FAILED  # what is asked for is right, so it is the right to ask that is missing
     except errors.Unsupported:
         async for old in client.schedules.list_old(type=type_):
             if as_json:
@@ -71,11 +76,10 @@ def _last(each: Schedule) -> str:
     return f"job {run.job}" if run.job is not None else f"plan job {run.plan_job}"
 
 
-def _shape(each: Schedule) -> dict[str, object]:
-    run, veil = each.last_run, Veil(frozenset(each.sensitive))
-    last = None
+def _shape(each: Schedule, veil: Veil) -> dict[str, object]:
+    run, last = each.last_run, None
     if run is not None:
-        message = PLAIN.value((run.error or {}).get("msg"))
+        message = veil.value((run.error or {}).get("msg"))
         last = {"at": run.at, "job": run.job, "plan_job": run.plan_job, "error": run.error_kind, "message": message}
     return {
         "kind": "schedule",
@@ -84,12 +88,12 @@ def _shape(each: Schedule) -> dict[str, object]:
         "name": each.name,
         "environment": each.environment,
         "owner": each.owner.login,
-        "description": PLAIN.value(each.description),
+        "description": veil.value(each.description),
         "next_run": each.next_run,
         "interval_s": each.interval_s,
         "last_run": last,
         "scope": PLAIN.value(each.input.get("scope")),
-        "parameters": veil.value(each.input.get("parameters")),
+        "parameters": veil.parameters(each.input.get("parameters")),
         "sensitive": each.sensitive,
         "userdata": veil.value(each.userdata),
     }

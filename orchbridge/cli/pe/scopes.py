@@ -24,11 +24,11 @@ def scope_of(nodes: Sequence[str], query: str | None, node_group: str | None) ->
             f"{' and '.join(given)} both say on which nodes; nothing was started", hint=f"give one of {WAYS}"
         )
     if nodes:
-        return Scope(nodes=_names(nodes))
+        return Scope(nodes=names_of(nodes))
     return Scope(query=query) if query else Scope(node_group=node_group)
 
 
-def _names(given: Sequence[str]) -> tuple[str, ...]:
+def names_of(given: Sequence[str]) -> tuple[str, ...]:
     """Return certnames, each once, of comma lists and of files with one or more a line."""
     found: list[str] = []
     for text in given:

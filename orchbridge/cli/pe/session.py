@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -21,6 +22,7 @@ from orchbridge.core.errors import ConfigError, OrchbridgeError
 from orchbridge.orchestrator import Client, errors
 
 Work: TypeAlias = Callable[[Client], Coroutine[Any, Any, int]]
+UNWRITABLE = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
 def code_of_work(options: Options, work: Work, *, must_ask: bool) -> int:
@@ -34,8 +36,12 @@ def code_of_work(options: Options, work: Work, *, must_ask: bool) -> int:
         say(f"orchbridge: {place.line()}")
         code = asyncio.run(_worked(Client(place.access, Heard().note), work))
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            return code_of(error)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be written goes nowhere
+        if error.errno != errno.EPIPE:  # who reads no further knows that
+            say(f"orchbridge: the output cannot be written: {error.strerror}")
         return CUT
     except click.Abort:
         say("orchbridge: nothing was done")
@@ -92,10 +98,10 @@ def code_of_api(error: errors.ApiError) -> int:
 
 @contextlib.contextmanager
 def telling_if_cut(line: str) -> Iterator[None]:
-    """Say this where the block is cut short by Ctrl-C or SIGTERM."""
+    """Say this where the block is cut short by Ctrl-C or SIGTERM, or because nobody reads what it prints."""
     try:
         yield
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, OSError):
         say(f"orchbridge: {line}")
         raise
 
@@ -111,10 +117,23 @@ def watching(line: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def till_pruned(what: str) -> Iterator[None]:
+    """Say of what was seen, and is not there any more, that nobody will know how it ended."""
+    try:
+        yield
+    except errors.UnknownJob as error:
+        hint = "the bridge's records tell it, where one was running"
+        raise Unwatched(f"{what} was deleted while it was followed: its outcome is not known", hint=hint) from error
+
+
+@contextlib.contextmanager
 def at_the_prompt() -> Iterator[None]:
     """Let Ctrl-C end a question at once; asyncio would wait for the answer first."""
     kept = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # it came a moment ago, and would be heard after the answer only
+            raise asyncio.CancelledError
         yield
     finally:
         signal.signal(signal.SIGINT, kept)

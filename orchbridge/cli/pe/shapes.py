@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchbridge.cli.pe.telling import PLAIN, Veil
-from orchbridge.orchestrator.models import Job, JobEvent, Node, PlanEvent, PlanJob
+from orchbridge.orchestrator.models import Job, JobEvent, Node, PlanEvent, PlanJob, ReportRow
 
 
 def job(told: Job, veil: Veil) -> dict[str, Any]:
@@ -51,6 +51,18 @@ def node(told: Node, number: int, veil: Veil) -> dict[str, Any]:
         "duration_s": told.duration_s,
         "message": veil.value(told.details.get("message")),
         "result": veil.value(told.result),
+    }
+
+
+def report(told: ReportRow, number: int, veil: Veil) -> dict[str, Any]:
+    """A row of a job's report; its events are ids, or the events themselves on old servers."""
+    return {
+        "kind": "report",
+        "job": number,
+        "node": told.node,
+        "state": told.state,
+        "at": told.at,
+        "events": veil.value(told.events),
     }
 
 

@@ -2,52 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from orchbridge.cli.exits import CHECK_FAILED, DONE, say
+from orchbridge.cli.pe.agentless import hosts, secrets
 from orchbridge.cli.pe.follow import follow_job
-from orchbridge.cli.pe.params import Gathered, Given, gather
+from orchbridge.cli.pe.later import scheduled
+from orchbridge.cli.pe.manners import NOTHING, Manners, begun, later, sent
+from orchbridge.cli.pe.params import Gathered, Given, Lookups, gather
 from orchbridge.cli.pe.plan_jobs import follow_plan_job
 from orchbridge.cli.pe.scopes import absent, words
-from orchbridge.cli.pe.session import agreed, telling_if_cut
-from orchbridge.cli.pe.telling import PLAIN, Veil, counted, json_line, short, value_of
-from orchbridge.cli.pe.timing import Timing, timing_of
+from orchbridge.cli.pe.session import agreed
+from orchbridge.cli.pe.telling import PLAIN, Veil, counted, short, value_of
 from orchbridge.core.errors import ConfigError
 from orchbridge.orchestrator import Client
 from orchbridge.orchestrator.api.drafts import RunFlags
-from orchbridge.orchestrator.api.inputs import DeployInput, Input, PlanInput, TaskInput
-from orchbridge.orchestrator.models import Plan, Ref, Scope, Task
+from orchbridge.orchestrator.api.inputs import DeployInput, PlanInput, TaskInput
+from orchbridge.orchestrator.models import Plan, Ref, Scope, Target, Task
 
-NOTHING = "nothing was started"
 NAMES_MAX = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Manners:
-    """How a command is given: where, as what, and what comes after it."""
-
-    environment: str
-    description: str
-    timeout: int | None
-    follow: bool
-    yes: bool
-    as_json: bool
-    timing: Timing | None = None
-
-    @classmethod
-    def of(cls, at: str | None, every: str | None, **how: Any) -> Manners:
-        """Take what the options say; raise ConfigError where it contradicts itself."""
-        timing = timing_of(at, every)
-        if timing is not None and (how["follow"] or how["timeout"]):
-            other = "--follow" if how["follow"] else "--timeout"
-            raise ConfigError(f"--at and {other} exclude each other; {NOTHING}", hint=f"leave {other} out")
-        return cls(**how, timing=timing)
-
-
-async def run_task(client: Client, name: str, given: Given, scope: Scope, manners: Manners, *, noop: bool) -> int:
-    """Run a task on nodes; return the exit code."""
+async def run_task(
+    client: Client, name: str, given: Given, scope: Scope, targets: Sequence[Target], manners: Manners, *, noop: bool
+) -> int:
+    """Run a task on nodes, those of `targets` without an agent; return the exit code."""
     task = await client.tasks.get(name, manners.environment)
     if noop and not task.supports_noop:
         raise ConfigError(
@@ -57,18 +38,21 @@ async def run_task(client: Client, name: str, given: Given, scope: Scope, manner
     warn(gathered)
     what = f"task {task.name}{' (noop)' if noop else ''}"
     lines = [f"run {what} in {manners.environment} on {words(scope)}{later(manners)}", *_parameters(task, gathered)]
-    if not await _wanted(client, lines, scope, yes=manners.yes):
+    if not await _wanted(client, lines, scope, targets, yes=manners.yes):
         return CHECK_FAILED
     if manners.timing is not None:
-        planned = TaskInput(task.name, gathered.values, scope, noop=noop or None, sensitive=_hidden(task))
-        return await _scheduled(client, planned, manners, what)
-    made = await _sent(
+        planned = TaskInput(
+            task.name, gathered.values, scope, targets=targets, noop=noop or None, sensitive=_hidden(task)
+        )
+        return await scheduled(client, planned, manners, manners.timing, what)
+    made = await sent(
         lambda: client.commands.task(
             task.name, gathered.values, scope, environment=manners.environment, description=manners.description,
-            noop=noop or None, timeout=manners.timeout, sensitive=_hidden(task),
+            noop=noop or None, timeout=manners.timeout, sensitive=_hidden(task), targets=targets,
         )
     )  # fmt: skip
-    return await _job_begun(client, made, f"{what} on {_size(scope)}", manners, gathered.veil)
+    veil = replace(gathered.veil, secrets=(*gathered.veil.secrets, *secrets(targets)))
+    return await _job_begun(client, made, f"{what} on {_size(scope)}", manners, veil)
 
 
 async def deploy(client: Client, flags: RunFlags, scope: Scope, manners: Manners) -> int:
@@ -78,12 +62,12 @@ async def deploy(client: Client, flags: RunFlags, scope: Scope, manners: Manners
     how = " (noop)" if flags.noop else ""
     where = f"in {manners.environment}" if manners.environment else "in each node's own environment"
     if not await _wanted(
-        client, [f"run Puppet{how} {where} on {words(scope)}{later(manners)}"], scope, yes=manners.yes
+        client, [f"run Puppet{how} {where} on {words(scope)}{later(manners)}"], scope, (), yes=manners.yes
     ):
         return CHECK_FAILED
     if manners.timing is not None:
-        return await _scheduled(client, DeployInput(scope, flags), manners, f"Puppet{how}")
-    made = await _sent(
+        return await scheduled(client, DeployInput(scope, flags), manners, manners.timing, f"Puppet{how}")
+    made = await sent(
         lambda: client.commands.deploy(
             manners.environment, scope, flags, description=manners.description, timeout=manners.timeout
         )
@@ -91,50 +75,41 @@ async def deploy(client: Client, flags: RunFlags, scope: Scope, manners: Manners
     return await _job_begun(client, made, f"Puppet{how} on {_size(scope)}", manners, PLAIN)
 
 
-async def run_plan(client: Client, name: str, given: Given, manners: Manners) -> int:
-    """Run a plan; return the exit code."""
+async def run_plan(client: Client, name: str, given: Given, lookups: Lookups, manners: Manners) -> int:
+    """Run a plan; return the exit code. `lookups` are the parameters that become lists of nodes."""
     plan = await client.plans.get(name, manners.environment)
-    gathered = gather(plan, given)
+    gathered = gather(plan, given, frozenset(lookups))
     warn(gathered)
     lines = [
         f"run plan {plan.name} in {manners.environment}{later(manners)};"
         " which nodes it works on, its parameters and its code decide",
         *_parameters(plan, gathered),
+        *(
+            f"  {name}: the nodes of {how['type'].replace('_', ' ')} {short(how['value'], 200)}"
+            for name, how in lookups.items()
+        ),
     ]
     if not agreed(lines, yes=manners.yes, nothing=NOTHING):
         return CHECK_FAILED
     if manners.timing is not None:
-        planned = PlanInput(plan.name, gathered.values, sensitive=_hidden(plan))
-        return await _scheduled(client, planned, manners, f"plan {plan.name}")
-    made = await _sent(
-        lambda: client.commands.plan_run(
-            plan.name, gathered.values, environment=manners.environment, description=manners.description,
-            timeout=manners.timeout, sensitive=_hidden(plan),
-        )
-    )  # fmt: skip
+        planned = PlanInput(plan.name, gathered.values, lookups, sensitive=_hidden(plan))
+        return await scheduled(client, planned, manners, manners.timing, f"plan {plan.name}")
+    made = await sent(lambda: _plan(client, plan, gathered, lookups, manners), "plan-jobs")
     begun(made, "plan_job", f"plan {plan.name}", manners)
     if manners.follow:
         return await follow_plan_job(client, made.id, as_json=manners.as_json, veil=gathered.veil, begun=True)
     return DONE
 
 
-def later(manners: Manners) -> str:
-    """Return when it is to be, "" for now."""
-    return f", {manners.timing.words()}" if manners.timing is not None else ""
-
-
-async def _scheduled(client: Client, planned: Input, manners: Manners, what: str) -> int:
-    assert manners.timing is not None
-    timing = manners.timing
-    made = await _sent(
-        lambda: client.schedules.create(
-            planned, timing.at, environment=manners.environment, interval_s=timing.every_s,
-            description=manners.description,
-        ),
-        "schedules",
-    )  # fmt: skip
-    begun(made, "schedule", f"{what}, {timing.words()}", manners)
-    return DONE
+def _plan(client: Client, plan: Plan, gathered: Gathered, lookups: Lookups, manners: Manners) -> Awaitable[Ref]:
+    how: dict[str, Any] = {
+        "environment": manners.environment, "description": manners.description, "timeout": manners.timeout,
+        "sensitive": _hidden(plan),
+    }  # fmt: skip
+    if not lookups:
+        return client.commands.plan_run(plan.name, gathered.values, **how)
+    wrapped = {name: {"value": value} for name, value in gathered.values.items()}
+    return client.commands.environment_plan_run(plan.name, {**wrapped, **lookups}, **how)
 
 
 def warn(gathered: Gathered) -> None:
@@ -165,20 +140,17 @@ def _size(scope: Scope) -> str:
     return counted(len(scope.nodes), "node") if scope.nodes is not None else "the nodes of its scope"
 
 
-async def _wanted(client: Client, lines: list[str], scope: Scope, *, yes: bool) -> bool:
-    away = () if yes else await absent(client, scope)
+async def _wanted(client: Client, lines: list[str], scope: Scope, targets: Sequence[Target], *, yes: bool) -> bool:
+    without = hosts(targets)
+    lines = [
+        *lines,
+        *([f"  {len(without)} of them without an agent: {', '.join(sorted(without)[:NAMES_MAX])}"] if without else []),
+    ]
+    away = () if yes else tuple(name for name in await absent(client, scope) if name not in without)
     if away:
         named = ", ".join(away[:NAMES_MAX]) + (f" and {len(away) - NAMES_MAX} more" if len(away) > NAMES_MAX else "")
         lines = [*lines, f"  {len(away)} of them not connected now, which will fail: {named}"]
     return agreed(lines, yes=yes, nothing=NOTHING)
-
-
-async def _sent(command: Callable[[], Awaitable[Ref]], look: str = "jobs") -> Ref:
-    told = (
-        f"cut short while the command was on its way, so it may have been carried out: look at `orchbridge pe {look}`"
-    )
-    with telling_if_cut(told):
-        return await command()
 
 
 async def _job_begun(client: Client, made: Ref, what: str, manners: Manners, veil: Veil) -> int:
@@ -186,17 +158,3 @@ async def _job_begun(client: Client, made: Ref, what: str, manners: Manners, vei
     if manners.follow:
         return await follow_job(client, made.id, nodes=False, as_json=manners.as_json, veil=veil, begun=True)
     return DONE
-
-
-def begun(made: Ref, kind: str, what: str, manners: Manners) -> None:
-    """Say what was started, and that it had to be looked for where its answer was lost."""
-    noun = kind.replace("_", " ")
-    if manners.as_json:
-        told: dict[str, Any] = {"kind": "started", kind: made.id, "recovered": made.recovered}
-        json_line(told)
-    else:
-        print(f"{noun} {made.id} {'made' if kind == 'schedule' else 'started'}: {what}", flush=True)
-    if made.recovered:
-        say(f"orchbridge: the server's answer was lost; {noun} {made.id} was found by the mark it carries")
-    if kind != "schedule" and not manners.follow and not manners.as_json:
-        say(f"follow it with `orchbridge pe {kind.replace('_', '-')} {made.id} --follow`")

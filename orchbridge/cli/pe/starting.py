@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchbridge.cli.exits import code_of
 from orchbridge.cli.pe.options import AS_JSON, ENVIRONMENT, YES, Options, carried_out, manners, place, scope
 from orchbridge.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from orchbridge.orchestrator import Client
 
 ID = click.IntRange(min=1)
 PARAMS_FILE = click.option(
@@ -23,6 +27,7 @@ PARAMS_FILE = click.option(
 @scope
 @ENVIRONMENT
 @click.option("--noop", is_flag=True, help="Only say what would be done; for tasks that support it.")
+@click.option("--targets", metavar="FILE.json", help="How those of the nodes are reached that have no agent.")
 @PARAMS_FILE
 @manners
 def run_task(
@@ -33,6 +38,7 @@ def run_task(
     query: str | None,
     node_group: str | None,
     params_file: str | None,
+    targets: str | None,
     *,
     noop: bool,
     **how: Any,
@@ -44,27 +50,26 @@ def run_task(
     without showing it, or reads standard input. `orchbridge pe task TASK` shows what it takes.
 
     With --follow it stays to the end: exit code 0 where the job finished, 3 where it failed or was stopped.
-    With --at it starts later, as a scheduled job (PE 2021.7 and later).
+    With --at it starts later, as a scheduled job.
 
     \b
         orchbridge pe run-task package name=openssl action=status --nodes a.example.com,b.example.com --follow
     """
+    from orchbridge.cli.pe.agentless import targets_of
+    from orchbridge.cli.pe.manners import Manners
     from orchbridge.cli.pe.params import Given
     from orchbridge.cli.pe.scopes import scope_of
-    from orchbridge.cli.pe.start import Manners
     from orchbridge.cli.pe.start import run_task as work
 
     try:
-        given, where, manner = (
-            Given.parse(parameters, params_file),
-            scope_of(nodes, query, node_group),
-            Manners.of(**how),
-        )
+        given, where = Given.parse(parameters, params_file), scope_of(nodes, query, node_group)
+        reached, manner = targets_of(targets, where), Manners.of(**how)
     except ConfigError as error:
         raise SystemExit(code_of(error)) from None
     carried_out(
-        options, lambda client: work(client, task, given, where, manner, noop=noop), starts=True, yes=manner.yes
-    )
+        options, lambda client: work(client, task, given, where, reached, manner, noop=noop), starts=True,
+        yes=manner.yes,
+    )  # fmt: skip
 
 
 @click.command("run-plan", short_help="Run a plan.")
@@ -72,22 +77,39 @@ def run_task(
 @click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...")
 @place
 @ENVIRONMENT
+@click.option(
+    "--query", "queries", metavar="KEY=PQL", multiple=True, help="This parameter is the nodes that a query finds."
+)
+@click.option(
+    "--node-group", "groups", metavar="KEY=UUID", multiple=True, help="This parameter is the nodes of a node group."
+)
 @PARAMS_FILE
 @manners
-def run_plan(plan: str, parameters: tuple[str, ...], options: Options, params_file: str | None, **how: Any) -> None:
+def run_plan(
+    plan: str,
+    parameters: tuple[str, ...],
+    options: Options,
+    queries: tuple[str, ...],
+    groups: tuple[str, ...],
+    params_file: str | None,
+    **how: Any,
+) -> None:
     """Run a plan; it says what, and asks. Parameters are given as for run-task.
+
+    PE itself looks up the nodes for those given with --query or --node-group (2021.0 and later).
 
     With --follow it stays to the end: exit code 0 for a success, 3 for a failure.
     """
-    from orchbridge.cli.pe.params import Given
-    from orchbridge.cli.pe.start import Manners
+    from orchbridge.cli.pe.manners import Manners
+    from orchbridge.cli.pe.params import Given, lookups_of
     from orchbridge.cli.pe.start import run_plan as work
 
     try:
         given, manner = Given.parse(parameters, params_file), Manners.of(**how)
+        lookups = lookups_of(queries, groups)
     except ConfigError as error:
         raise SystemExit(code_of(error)) from None
-    carried_out(options, lambda client: work(client, plan, given, manner), starts=True, yes=manner.yes)
+    carried_out(options, lambda client: work(client, plan, given, lookups, manner), starts=True, yes=manner.yes)
 
 
 @click.command(short_help="Run Puppet on nodes.")
@@ -124,8 +146,8 @@ def deploy(
 
     With --follow it stays to the end: exit code 0 where the job finished, 3 where it failed or was stopped.
     """
+    from orchbridge.cli.pe.manners import Manners
     from orchbridge.cli.pe.scopes import scope_of
-    from orchbridge.cli.pe.start import Manners
     from orchbridge.cli.pe.start import deploy as work
     from orchbridge.orchestrator.api.drafts import RunFlags
 
@@ -183,4 +205,41 @@ def unschedule(id_: int, options: Options, *, yes: bool, as_json: bool) -> None:
     carried_out(options, lambda client: work(client, id_, yes=yes, as_json=as_json), starts=True, yes=yes)
 
 
-COMMANDS: tuple[click.Command, ...] = (run_task, run_plan, deploy, stop, stop_plan, unschedule)
+@click.command("make-target", short_help="Make a task target.")
+@click.argument("name")
+@place
+@click.option("--task", "tasks", metavar="NAME", multiple=True, help="A task that may be run there; repeat as needed.")
+@click.option("--all-tasks", is_flag=True, help="Every task may be.")
+@click.option("--nodes", metavar="NAME,NAME", multiple=True, help="These nodes; @FILE reads them from a file.")
+@click.option("--node-group", "node_groups", metavar="UUID", multiple=True, help="Nodes of this group, too.")
+@click.option("--query", metavar="PQL", help="Nodes that this query finds, too.")
+@YES
+@AS_JSON
+def make_target(
+    name: str,
+    options: Options,
+    tasks: tuple[str, ...],
+    nodes: tuple[str, ...],
+    node_groups: tuple[str, ...],
+    query: str | None,
+    *,
+    all_tasks: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Make a task target: tasks on nodes, for a role's permission to be narrowed to. It says what, and asks."""
+    from orchbridge.cli.pe.scopes import names_of
+    from orchbridge.cli.pe.targets import make_target as work
+
+    try:
+        names = names_of(nodes) if nodes else ()
+    except ConfigError as error:
+        raise SystemExit(code_of(error)) from None
+
+    def making(client: Client) -> Coroutine[Any, Any, int]:
+        return work(client, name, tasks, names, node_groups, query, all_tasks=all_tasks, yes=yes, as_json=as_json)
+
+    carried_out(options, making, starts=True, yes=yes)
+
+
+COMMANDS: tuple[click.Command, ...] = (run_task, run_plan, deploy, stop, stop_plan, unschedule, make_target)

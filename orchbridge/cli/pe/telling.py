@@ -55,7 +55,7 @@ class Veil:
     def text(self, text: str) -> str:
         """Return a server's text on one line, without secrets and without what would move a terminal's cursor."""
         known = redact_text(" ".join(text.split()), RULES, self.secrets)[0]
-        return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in known)
+        return "".join(char if char.isprintable() else "\ufffd" for char in known)
 
 
 PLAIN = Veil()

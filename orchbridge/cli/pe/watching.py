@@ -58,6 +58,17 @@ def job(id_: int, options: Options, *, follow: bool, nodes: bool, as_json: bool)
     carried_out(options, lambda client: work(client, id_, nodes=nodes, as_json=as_json))
 
 
+@click.command(short_help="Show a job's report.")
+@click.argument("id_", metavar="ID", type=ID)
+@place
+@AS_JSON
+def report(id_: int, options: Options, *, as_json: bool) -> None:
+    """Show the orchestrator's own report of a job: each node's state, and how many events it has."""
+    from orchbridge.cli.pe.jobs import show_report
+
+    carried_out(options, lambda client: show_report(client, id_, as_json=as_json))
+
+
 @click.command("plan-jobs", short_help="List runs of plans, newest first.")
 @place
 @LIMIT
@@ -91,4 +102,4 @@ def plan_job(id_: int, options: Options, *, follow: bool, as_json: bool) -> None
     carried_out(options, lambda client: work(client, id_, as_json=as_json))
 
 
-COMMANDS: tuple[click.Command, ...] = (jobs, job, plan_jobs, plan_job)
+COMMANDS: tuple[click.Command, ...] = (jobs, job, report, plan_jobs, plan_job)

@@ -73,8 +73,10 @@ async def follow(thing: Followed[E], tempo: Tempo) -> AsyncGenerator[E, None]:
     last, said_end, over = 0, False, False
     quiet_since, rest_s = time.monotonic(), tempo.poll_s
     while True:
-        # Of what is over, and small, everything is read again: nothing can be hidden below the overlap.
-        start = None if over and len(seen) <= SMALL else max(0, last - OVERLAP) or None
+        # Of what is over everything is read again, unless it is large and nothing is missing: others' events take
+        # numbers as well, so what shows late can be far below the overlap.
+        whole = over and (len(seen) <= SMALL or not thing.explained())
+        start = None if whole else max(0, last - OVERLAP) or None
         found = await _patiently(lambda start=start: thing.events(start), tempo)  # type: ignore[misc]
         fresh = [event for event in sorted(found, key=_number) if _mark(event) not in seen]
         for event in fresh:

@@ -69,7 +69,7 @@ class PlanInput:
 
     name: str
     parameters: Mapping[str, Any] = field(repr=False)
-    lookups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    lookups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     sensitive: Collection[str] | None = None
     type = "plan"
 
@@ -80,7 +80,7 @@ class PlanInput:
 
     def hidden(self) -> Hidden:
         """Return what of it may not be shown."""
-        return Hidden(secret(self.parameters, self.sensitive))
+        return Hidden(secret({**self.parameters, **self.lookups}, self.sensitive))
 
 
 Input: TypeAlias = DeployInput | TaskInput | PlanInput

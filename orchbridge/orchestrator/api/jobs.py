@@ -8,7 +8,7 @@ from datetime import datetime
 
 from orchbridge.orchestrator import fields
 from orchbridge.orchestrator.api.following import Tempo, follow
-from orchbridge.orchestrator.api.paging import PAGE, made, paged
+from orchbridge.orchestrator.api.paging import PAGE, ended_within, made, paged
 from orchbridge.orchestrator.caller import Caller
 from orchbridge.orchestrator.calls import Call, Value, read
 from orchbridge.orchestrator.models import Job, JobEvent, Node, ReportRow
@@ -39,7 +39,8 @@ class Jobs:
     ) -> AsyncIterator[Job]:
         """Yield jobs, newest first unless told otherwise, page by page of `limit` (section 6.1).
 
-        order_by   owner, timestamp, environment, name (the number) or state
+        order_by   owner, timestamp, environment, name (the number) or state; what changes while pages are
+                   read, as timestamp and state do, may make it leave jobs out
         type       deploy, task or plan_task; `task` is a part of the task's name, and excludes type=deploy
         min_finish_timestamp, max_finish_timestamp  both inclusive; leave unfinished jobs out (2021.6)
 
@@ -161,8 +162,4 @@ def _wanted(job: Job, kind: str | None, task: str | None, start: datetime | None
         return False
     if task and job.task is not None and task not in job.task:
         return False
-    if (start or end) and job.finished is None:
-        return False
-    if start and job.finished and job.finished < start.replace(microsecond=0):
-        return False
-    return not (end and job.finished and job.finished > end)
+    return ended_within(job.finished, start, end)

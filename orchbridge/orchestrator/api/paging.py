@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from orchbridge.orchestrator import fields
@@ -27,7 +28,10 @@ async def paged(
     offset: int = 0,
     enveloped: bool = True,
 ) -> AsyncGenerator[T, None]:
-    """Yield what `read` makes of each item, each `key` once, until a page brings nothing new.
+    """Yield what `read` makes of each item, each `key` once, until a page is empty or the `total` is reached.
+
+    A page of things that were there before ends nothing by itself: as many may have come meanwhile. It
+    does where there is no total, since the server may not know the offset.
 
     `page` returns the calls for one offset, best first: the later ones are for servers that refuse
     parameters they do not know. A short page ends nothing, since servers may clamp the limit; the
@@ -46,7 +50,9 @@ async def paged(
                 fresh += 1
                 yield thing
         offset += len(got.things)
-        if not fresh or got.only or (enveloped and not got.enveloped):
+        if not got.things or got.only or (enveloped and not got.enveloped):
+            return
+        if not fresh and got.total is None:
             return
         if got.total is not None and offset >= got.total:
             return
@@ -84,6 +90,13 @@ async def _told(caller: Caller, calls: Sequence[Call], level: int) -> tuple[int,
             if place + 1 >= len(calls):
                 raise
         level = place + 1
+
+
+def ended_within(finished: datetime | None, start: datetime | None, end: datetime | None) -> bool:
+    """Whether something ended in this time, both ends inclusive; without any it need not have ended."""
+    if finished is None:
+        return not (start or end)
+    return (start is None or finished >= start.replace(microsecond=0)) and (end is None or finished <= end)
 
 
 def all_made(call: Call, told: Json, read: Callable[[Json], T | None]) -> tuple[T, ...]:

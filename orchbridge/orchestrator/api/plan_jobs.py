@@ -8,7 +8,7 @@ from datetime import datetime
 
 from orchbridge.orchestrator import fields
 from orchbridge.orchestrator.api.following import Tempo, follow
-from orchbridge.orchestrator.api.paging import PAGE, made, paged
+from orchbridge.orchestrator.api.paging import PAGE, ended_within, made, paged
 from orchbridge.orchestrator.caller import Caller
 from orchbridge.orchestrator.calls import Call, Value, read
 from orchbridge.orchestrator.errors import NotFound
@@ -56,7 +56,7 @@ class PlanJobs:
         rows = paged(self._caller, page, PlanJob.read, key=lambda plan: plan.id, offset=offset)
         async with aclosing(rows) as found:
             async for plan in found:
-                if _wanted(plan, min_finish_timestamp, max_finish_timestamp):
+                if ended_within(plan.finished, min_finish_timestamp, max_finish_timestamp):
                     yield plan
 
     async def get(self, plan_job: int) -> PlanJob:
@@ -114,12 +114,3 @@ class _Followed:
 
     def explained(self) -> bool:
         return True
-
-
-def _wanted(plan: PlanJob, start: datetime | None, end: datetime | None) -> bool:
-    """Whether the plan job ended when it was asked for, as far as it tells."""
-    if (start or end) and plan.finished is None:
-        return False
-    if start and plan.finished and plan.finished < start.replace(microsecond=0):
-        return False
-    return not (end and plan.finished and plan.finished > end)

@@ -21,7 +21,7 @@ _OLD = "/scheduled_jobs"
 
 
 class Schedules:
-    """`client.schedules`: the newer API since 2021.7.0, and `list_old`, `delete_old` for 2018.1 to 2021.6."""
+    """`client.schedules`: the newer API since 2021.7.0, and `list_old`, `delete_old`, which 2021.7.0 deprecates."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -127,9 +127,9 @@ class Schedules:
         order: str | None = None,
         type: str | None = None,  # noqa: A002 - PE's name for it
     ) -> AsyncIterator[OldSchedule]:
-        """Yield the scheduled jobs of the older API (2018.1 to 2021.6).
+        """Yield the scheduled jobs of the older API (since 2018.1.5).
 
-        On newer servers it is gone, or empty whatever schedules there are.
+        2021.7.0 deprecates it: there and later it may be empty whatever schedules there are, or gone.
         """
 
         def page(at: int) -> tuple[Call, ...]:

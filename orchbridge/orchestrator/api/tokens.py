@@ -13,7 +13,7 @@ from orchbridge.orchestrator import fields
 from orchbridge.orchestrator.api.starting import once
 from orchbridge.orchestrator.caller import Caller
 from orchbridge.orchestrator.calls import Call, encoded, given, send
-from orchbridge.orchestrator.errors import ApiError, LoginRefused, Uncertain
+from orchbridge.orchestrator.errors import ApiError, LoginRefused, TokenRefused, Uncertain
 from orchbridge.orchestrator.hidden import Hidden
 from orchbridge.orchestrator.models import Issued, TokenInfo
 from orchbridge.orchestrator.refusals import denied, malformed
@@ -114,14 +114,20 @@ class Tokens:
     async def inspect(self, token: str | None = None, *, update_last_activity: bool = False) -> TokenInfo:
         """Return what RBAC knows of a token, the client's own by default; asking is no use of it, unless wished.
 
-        Raises TokenRefused where it is expired, revoked, timed out or no token.
+        Raises TokenRefused where it is expired, revoked, timed out or no token, or there is none to ask about.
+        Whatever is said of the client's own, it is no reason to stop asking with it.
         """
-        refused = self._own.read_if_changed() if token is None else None
+        own = token is None
+        refused = self._own.read_if_changed() if own else None
         asked = self._own.bare if token is None else token
         content = encoded({"token": asked, "update_last_activity?": update_last_activity})
-        hidden = Hidden(asked)
-        call = send("/auth/token/authenticate", content=content, root=V2, again=True, signed=False, hidden=hidden)
-        del token, asked, content
+        call = send(
+            "/auth/token/authenticate", content=content, root=V2, again=True, signed=False, own=own,
+            hidden=Hidden(asked),
+        )  # fmt: skip
+        if not (refused or asked):
+            raise TokenRefused("there is no token to ask about", hint="set token_file", call=str(call))
+        del token, asked, content  # a traceback may show what is still in a frame
         if refused:
             raise denied(refused, call)
         return TokenInfo.read(await self._caller.told(call))

@@ -24,10 +24,10 @@ from orchbridge.core.questions import (
 )
 from orchbridge.orchestrator import fields
 from orchbridge.orchestrator.access import Access, http_client
+from orchbridge.orchestrator.console import rbac_address
 from orchbridge.orchestrator.doctor import pace
 from orchbridge.orchestrator.doctor.findings import failed, not_checked, ok, warning
 from orchbridge.orchestrator.failures import Denial
-from orchbridge.orchestrator.lifetimes import rbac_address
 from orchbridge.orchestrator.look import Look, look
 from orchbridge.orchestrator.requests import to_request
 from orchbridge.orchestrator.tokens import Token

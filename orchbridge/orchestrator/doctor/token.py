@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import stat
 import time
-from datetime import UTC, datetime
 
 from orchbridge.core.errors import ConfigError
 from orchbridge.core.ports import Finding
-from orchbridge.core.questions import Trouble
+from orchbridge.orchestrator import errors
 from orchbridge.orchestrator.access import Access
+from orchbridge.orchestrator.client import Client
+from orchbridge.orchestrator.console import rbac_address
 from orchbridge.orchestrator.doctor.findings import failed, ok, warning
 from orchbridge.orchestrator.failures import PERMISSION, Denial
-from orchbridge.orchestrator.lifetimes import TokenLife, rbac_address, token_life
 from orchbridge.orchestrator.look import Look
+from orchbridge.orchestrator.models import TokenInfo
 from orchbridge.orchestrator.tokens import Token
 
 DAYS_LEFT_MIN = 14
@@ -49,34 +50,31 @@ def accepted(root: Look) -> Finding:
     return ok("token accepted", "the orchestrator API answers")
 
 
-async def life(access: Access, token: Token) -> list[Finding]:
+async def life(access: Access) -> list[Finding]:
     """Ask RBAC how long it lasts and whose it is; say so where nobody tells."""
-    if not token.held:
-        return []
     try:
-        told = await token_life(access, token)
         where = rbac_address(access)
+        async with Client(access) as client:
+            told = await client.tokens.inspect()
+    except errors.TokenRefused as error:
+        return [failed("token life", f"RBAC says: {error}", error.hint)]
+    except errors.ApiError as error:
+        hint = f"let this machine reach {where}, or set rbac_url; until then note the day yourself"
+        return [warning("token life", f"nobody tells: {error}", hint)]
     except ConfigError as error:
         return [warning("token life", f"cannot be asked: {error}", error.hint)]
-    match told:
-        case TokenLife():
-            return [_ends(access, told), *_owner(told)]
-        case Denial():
-            return [failed("token life", f"RBAC says: {told.message}", told.hint)]
-        case Trouble():
-            hint = f"let this machine reach {where}, or set rbac_url; until then note the day yourself"
-            return [warning("token life", f"nobody tells: {told.explanation}", hint)]
+    return [_ends(access, told), *_owner(told)]
 
 
-def _ends(access: Access, told: TokenLife) -> Finding:
+def _ends(access: Access, told: TokenInfo) -> Finding:
     whose = f" of {told.login}" if told.login else ""
     if told.endless:
         return ok("token life", f"the token{whose} has no end")
-    if told.ends is None:
+    if told.expires is None:
         hint = "note the day yourself: puppet-access login said it"
         return warning("token life", f"RBAC does not tell when the token{whose} ends", hint)
-    days = (told.ends - time.time()) / DAY_S
-    until = datetime.fromtimestamp(told.ends, UTC).strftime("%Y-%m-%d")
+    days = (told.expires.timestamp() - time.time()) / DAY_S
+    until = told.expires.strftime("%Y-%m-%d")
     said = f"the token{whose} ends on {until}, in {days:.1f} days"
     if days >= DAYS_LEFT_MIN:
         return ok("token life", said)
@@ -84,7 +82,7 @@ def _ends(access: Access, told: TokenLife) -> Finding:
     return failed("token life", said, hint) if days <= 0 else warning("token life", said, hint)
 
 
-def _owner(told: TokenLife) -> list[Finding]:
+def _owner(told: TokenInfo) -> list[Finding]:
     if not told.superuser:
         return []
     said = f"{told.login or 'its user'} may do everything in PE, and so may whoever reads the token"

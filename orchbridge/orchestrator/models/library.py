@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from orchbridge.core.redact import REDACTED
 from orchbridge.orchestrator import fields
@@ -59,18 +59,17 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """A task. `parameters` None is that it declares none and takes anything; () that it takes none."""
+class Described:
+    """What its author declares of a task or plan.
+
+    `parameters` None is that it declares none, and takes anything; () that it takes none.
+    """
 
     name: str
     environment: str | None
     description: str
     parameters: tuple[Parameter, ...] | None
-    supports_noop: bool
-    private: bool
-    input_method: str | None
     permitted: bool | None
-    files: tuple[Mapping[str, Any], ...] = field(repr=False)
     metadata: Json = field(repr=False)
     raw: Json = field(repr=False, compare=False)
 
@@ -81,61 +80,52 @@ class Task:
 
     def shown(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return parameters fit to be shown: values of sensitive ones, and of undeclared ones, masked."""
-        return _shown(params, self.parameters)
+        harmless = {each.name for each in self.parameters or () if not each.sensitive}
+        return {name: value if name in harmless else REDACTED for name, value in params.items()}
 
     @classmethod
-    def read(cls, told: Json) -> Task:
-        """Read a task."""
+    def read(cls, told: Json) -> Self:
+        """Read what is told of one."""
         metadata = fields.mapping(told.get("metadata"))
         return cls(
             name=fields.text(told.get("name")) or "",
             environment=_environment(told),
             description=fields.text(metadata.get("description")) or "",
             parameters=_parameters(metadata),
-            supports_noop=metadata.get("supports_noop") is True,
-            private=metadata.get("private") is True,
-            input_method=fields.text(metadata.get("input_method")),
             permitted=fields.flag(told.get("permitted")),
-            files=tuple(fields.listed(told.get("files"))),
             metadata=metadata,
             raw=told,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A plan. `parameters` None is that it declares none."""
+class Plan(Described):
+    """A plan."""
 
-    name: str
-    environment: str | None
-    description: str
-    parameters: tuple[Parameter, ...] | None
-    permitted: bool | None
-    metadata: Json = field(repr=False)
-    raw: Json = field(repr=False, compare=False)
+
+@dataclass(frozen=True, slots=True)
+class Task(Described):
+    """A task, and how it is run."""
 
     @property
-    def sensitive(self) -> frozenset[str]:
-        """The names of its sensitive parameters."""
-        return frozenset(each.name for each in self.parameters or () if each.sensitive)
+    def supports_noop(self) -> bool:
+        """Whether it can say what it would do without doing it."""
+        return self.metadata.get("supports_noop") is True
 
-    def shown(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return parameters fit to be shown: values of sensitive ones, and of undeclared ones, masked."""
-        return _shown(params, self.parameters)
+    @property
+    def private(self) -> bool:
+        """Whether its author means it for other tasks and plans only."""
+        return self.metadata.get("private") is True
 
-    @classmethod
-    def read(cls, told: Json) -> Plan:
-        """Read a plan."""
-        metadata = fields.mapping(told.get("metadata"))
-        return cls(
-            name=fields.text(told.get("name")) or "",
-            environment=_environment(told),
-            description=fields.text(metadata.get("description")) or "",
-            parameters=_parameters(metadata),
-            permitted=fields.flag(told.get("permitted")),
-            metadata=metadata,
-            raw=told,
-        )
+    @property
+    def input_method(self) -> str | None:
+        """How it gets its parameters: stdin, environment, powershell, ...; None for the usual ways."""
+        return fields.text(self.metadata.get("input_method"))
+
+    @property
+    def files(self) -> tuple[Mapping[str, Any], ...]:
+        """The files it is made of: filename, uri, sha256, size_bytes."""
+        return tuple(fields.listed(self.raw.get("files")))
 
 
 def _parameters(metadata: Json) -> tuple[Parameter, ...] | None:
@@ -145,8 +135,3 @@ def _parameters(metadata: Json) -> tuple[Parameter, ...] | None:
 def _environment(told: Json) -> str | None:
     value = told.get("environment")
     return fields.text(value.get("name")) if isinstance(value, dict) else fields.text(value)
-
-
-def _shown(params: Mapping[str, Any], declared: tuple[Parameter, ...] | None) -> dict[str, Any]:
-    harmless = {each.name for each in declared or () if not each.sensitive}
-    return {name: value if name in harmless else REDACTED for name, value in params.items()}

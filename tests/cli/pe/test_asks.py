@@ -32,6 +32,7 @@ THROUGH = {  # what the client makes of several endpoints
 HERE = ("--nodes", "web01.example.com")
 LATER = ("--at", "2099-05-01T10:00:00Z", "--yes")
 DEPLOY = (*HERE, "--environment", "production")
+LOOKED_UP = ("rollout::drain", "--query", "node=nodes[certname]{}", "--yes")
 PLAN = ("rollout::web", "batch=2", "token=nobodys")
 # What makes each command ask all that it can: on which simulator, then its arguments. A word in braces is the
 # number of what was made before. Without --yes it is asked on a terminal, and the answer is yes.
@@ -42,9 +43,10 @@ RUNS: dict[str, tuple[tuple[str, ...], ...]] = {
     "job": (("past", "1", "--nodes"), ("past", "2", "--follow"), *(("past", f"{n}", "--json") for n in range(1, 6))),
     "plan-jobs": (("past",),),
     "plan-job": tuple(("past", str(number), "--follow") for number in range(1, 4)),
-    "run-task": (("stage", "facts", *HERE, "--follow"), ("stage", "facts", *HERE, *LATER)),
-    "run-plan": (("stage", *PLAN, "--yes", "--follow"), ("stage", *PLAN, *LATER)),
-    "deploy": (("stage", *DEPLOY, "--follow"), ("stage", *DEPLOY, *LATER)),
+    "report": tuple(("past", f"{n}", "--json") for n in range(1, 6)),
+    "run-task": (("stage", "facts", *HERE, "--follow"), ("old", "facts", *HERE, *LATER)),
+    "run-plan": (("stage", *PLAN, "--yes", "--follow"), ("stage", *LOOKED_UP), ("old", *PLAN, *LATER)),
+    "deploy": (("stage", *DEPLOY, "--follow"), ("old", *DEPLOY, *LATER)),
     "stop": (("slow", "{job}", "--yes"),),
     "stop-plan": (("slow", "{plan}", "--yes"),),
     "unschedule": (("slow", "{schedule}", "--yes"), ("old", "1", "--yes")),
@@ -53,13 +55,19 @@ RUNS: dict[str, tuple[tuple[str, ...], ...]] = {
     "plans": (("stage",),),
     "plan": (("stage", "rollout::web"),),
     "inventory": (("stage",), ("stage", "web01.example.com")),
-    "schedules": (("past",), ("old",)),
+    "schedules": (("planned", "--json"), ("old",)),
     "usage": (("stage",),),
     "targets": (("stage",),),
+    "target": (("stage", "{target}"),),
+    "make-target": (("stage", "db", "--all-tasks", "--yes"),),
+    "login": (("stage", "viewer"),),
+    "token": (("stage",),),
+    "activity": (("stage",),),
 }
 MADE_BY = {
     "{job}": ("run-task", "facts", *HERE, "--yes"),
     "{plan}": ("run-plan", *PLAN, "--yes"),
+    "{target}": ("make-target", "web", "--all-tasks", "--yes"),
     "{schedule}": ("run-task", "facts", *HERE, *LATER),
 }
 
@@ -72,8 +80,17 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield Stage(folder, url)
 
 
+@pytest.fixture(scope="module")
+def planned(stage: Stage) -> Stage:
+    """One with a scheduled job that has parameters."""
+    stage.child("run-task", "package", "name=openssl", "action=status", *HERE, *LATER)
+    return stage
+
+
 @pytest.mark.parametrize("command", RUNS)
-async def test_each_command_asks_what_its_row_says(command: str, request: pytest.FixtureRequest) -> None:
+async def test_each_command_asks_what_its_row_says(
+    command: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     heard: list[str] = []
     for name, *arguments in RUNS[command]:
         stage: Stage = request.getfixturevalue(name)
@@ -82,7 +99,8 @@ async def test_each_command_asks_what_its_row_says(command: str, request: pytest
                 made = await asyncio.to_thread(stage.child, *MADE_BY[word])
                 arguments[place] = re.findall(r"\d+", made.stdout)[0]
         async with losing(stage.url, "") as lossy:
-            await _run(Stage(stage.folder, lossy.url), command, *arguments)
+            folder = tmp_path if command == "login" else stage.folder  # a token is put there
+            await _run(Stage(folder, lossy.url), command, *arguments)
             heard += lossy.heard
     assert {_call(line) for line in heard} == set(ASKS[command])
 
@@ -99,9 +117,10 @@ async def _run(stage: Stage, command: str, *arguments: str) -> None:
         await asyncio.to_thread(asked)
         return
     run = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "orchbridge", "pe", command, *arguments, *stage.place), stdout=subprocess.DEVNULL
-    )
-    await run.wait()
+        *(sys.executable, "-m", "orchbridge", "pe", command, *arguments, *stage.place),
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    await run.communicate(b"simulated\n")
 
 
 def _call(line: str) -> str:

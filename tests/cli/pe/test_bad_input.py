@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import pytest
 
 from tests.cli.pe.stage import Stage, said
@@ -86,6 +87,10 @@ BEFORE = {
     "days the wrong way round": Case(
         ("usage", "--since", "2026-05-02", "--until", "2026-05-01"), 2,
         "orchbridge: --until 2026-05-01 is before --since 2026-05-02 — give the earlier day as --since",
+    ),
+    "days of activity the wrong way round": Case(
+        ("activity", "--since", "2026-05-02", "--until", "2026-05-01"), 2,
+        "orchbridge: --until 2026-05-01 is before --since 2026-05-02 — give the earlier as --since",
     ),
 }  # fmt: skip
 PARAMETERS = {
@@ -235,7 +240,31 @@ def test_nobody_listens(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("0token\n")
     done = Stage(tmp_path, "http://127.0.0.1:9").run("run-task", "facts", *N)
     assert done.exit_code == 69
-    assert "check the url" in done.stderr
+    assert "127.0.0.1:9 cannot be reached: Connection refused — check the url" in done.stderr
+
+
+def test_a_port_without_tls(stage: Stage) -> None:
+    done = Stage(stage.folder, stage.url.replace("http:", "https:")).run("jobs")
+    assert done.exit_code == 69
+    assert "what listens there does not speak TLS" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "wanted"),
+    [
+        (("schedules",), "400 puppetlabs.orchestrator/query-error", "orchestrator:view:*"),
+        (("run-task", "facts", "--at", "+2h", *N), "403 puppetlabs.orchestrator/not-permitted", "Run tasks"),
+        (("inventory",), "403 puppetlabs.orchestrator/not-permitted", "orchestrator:view:*"),
+    ],
+)
+def test_a_right_that_is_missing(
+    stage: Stage, tmp_path: Path, command: tuple[str, ...], kind: str, wanted: str
+) -> None:
+    httpx.post(f"{stage.url}/sim/tokens", json={"login": "nobody", "token": "0nobodys-own"})
+    (tmp_path / "token").write_text("0nobodys-own\n")
+    done = Stage(tmp_path, stage.url).run(*command)
+    told, _, todo = said(done).splitlines()[-1].partition(" — ")
+    assert (done.exit_code, kind in told, wanted in todo, "touch" in todo) == (3, True, True, False)
 
 
 def test_a_dead_broker_is_no_answer_about_nodes(tmp_path: Path) -> None:
@@ -249,5 +278,5 @@ def test_a_version_that_has_no_such_thing(tmp_path: Path) -> None:
     with simulator(tmp_path, "quiet", "--version", "2016.4") as (url, _):
         stage = Stage(tmp_path, url)
         assert [stage.run(*words).exit_code for words in (("tasks",), ("plan-jobs",), ("schedules",))] == [3, 3, 3]
-        assert "this version of PE has no such route" in stage.run("tasks").stderr
+        assert "no such route here: PE has it since 2017.3" in stage.run("tasks").stderr
         assert stage.run("jobs").exit_code == 0

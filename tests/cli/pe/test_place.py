@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from orchbridge.cli.main import main
 from orchbridge.cli.pe import place
 from orchbridge.cli.pe.options import Options
 from orchbridge.cli.pe.place import find
@@ -156,3 +158,10 @@ def test_each_way_leads_there(stage: Stage, tmp_path: Path) -> None:
         assert (done.returncode, len(done.stdout.splitlines())) == (0, 5), done.stderr
         assert done.stderr.startswith(f"orchbridge: {stage.url} (")
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_place_may_be_said_before_the_command_and_what_stands_behind_it_goes_over_that(stage: Stage) -> None:
+    before = CliRunner().invoke(main, ["pe", *stage.place, "inventory", "--json"])
+    over = CliRunner().invoke(main, ["pe", "--url", "http://localhost:1", "inventory", "--json", *stage.place])
+    assert before.exit_code == over.exit_code == 0, before.stderr + over.stderr
+    assert before.stdout == over.stdout

@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.cli.pe.stage import Stage, said
-from tests.e2e.programs import wait_until
+from tests.e2e.programs import simulator, wait_until
 
 HERE = "web01.example.com,db01.example.com"
 
@@ -195,8 +196,42 @@ def test_cut_short_the_job_goes_on(slow: Stage, how: signal.Signals) -> None:
     assert state_of(slow, number) == "running"
 
 
+def test_a_job_that_is_deleted_meanwhile_does_not_go_on(tmp_path: Path) -> None:
+    with simulator(tmp_path, "empty:nodes=5,shortest=50,longest=60") as (url, _):
+        alone = Stage(tmp_path, url)
+        alone.run("run-task", "facts", "--nodes", HERE, "--yes")
+        with subprocess.Popen(
+            [sys.executable, "-m", "orchbridge", "pe", "job", "1", "--follow", *alone.place],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as follower:  # fmt: skip
+            assert follower.stdout is not None
+            follower.stdout.readline()
+            httpx.post(f"{url}/sim/prune", json={"oldest": 1})
+            _, told = follower.communicate(timeout=30)
+    assert follower.returncode == 75
+    assert "job 1 was deleted while it was followed: its outcome is not known" in told
+    assert "goes on" not in told
+
+
 def test_a_reader_that_goes_away_is_no_bug(past: Stage) -> None:
     command = f"{sys.executable} -m orchbridge pe jobs --json {' '.join(past.place)} | head -n 1 >/dev/null"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
     assert done.returncode in {0, 75}
     assert "bug" not in done.stderr
+
+
+@pytest.mark.parametrize(("where", "why"), [("/dev/full", "No space left on device"), ("&-", "Bad file descriptor")])
+@pytest.mark.parametrize("more", ["", "--json"])
+def test_output_that_cannot_be_written_is_no_bug(past: Stage, where: str, why: str, more: str) -> None:
+    command = f"{sys.executable} -m orchbridge pe jobs {more} {' '.join(past.place)} >{where}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, said_by(done)) == (75, f"orchbridge: the output cannot be written: {why}")
+
+
+def test_what_was_started_is_told_even_if_nobody_reads_it(stage: Stage) -> None:
+    command = (
+        f"{sys.executable} -m orchbridge pe run-task facts --nodes {HERE} --yes {' '.join(stage.place)} >/dev/full"
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    number = stage.facts("job")[-1]["id"]
+    assert (done.returncode, f"orchbridge: job {number} started" in done.stderr) == (75, True)

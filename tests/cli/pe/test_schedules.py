@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from orchbridge.cli.pe.timing import timing_of
 from tests.cli.pe.stage import Stage
-from tests.e2e.programs import wait_until
+from tests.e2e.programs import simulator, wait_until
 from tests.orchestrator.servers import answering, served
 
 NEW = "/orchestrator/v1/scheduled_jobs/environment_jobs"
@@ -38,13 +38,15 @@ class Server:
     """The scheduling API, newer or older; `sent` is what changed something."""
 
     older: bool = False
+    row: dict[str, Any] = field(default_factory=lambda: ROW)
     url: str = ""
     sent: list[tuple[str, Any]] = field(default_factory=list)
 
     async def answer(self, request: Request) -> Response:
         path = request.url.path
         if path.startswith("/orchestrator/v1/tasks"):
-            return answering(TASKS["facts"])
+            known = TASKS.get(path.split("/")[4])
+            return answering(known) if known else Response("Not Found", 404)
         if path == "/orchestrator/v1/inventory":
             return answering({"items": []})
         if path.startswith(NEW) and self.older:
@@ -59,7 +61,7 @@ class Server:
             if request.method == "DELETE":
                 return Response(status_code=204)
             return answering({"scheduled_job": {"id": f"{path}/31", "name": "31"}})
-        return answering(ROW if path.endswith("/31") else {"items": [ROW], "pagination": {"total": 1}})
+        return answering(self.row if path.endswith("/31") else {"items": [self.row], "pagination": {"total": 1}})
 
 
 @asynccontextmanager
@@ -70,10 +72,10 @@ async def scheduling(*, older: bool = False) -> AsyncIterator[Server]:
         yield server
 
 
-async def told(folder: Path, server: Server, *arguments: str) -> tuple[int | None, str, str]:
+async def told(folder: Path, server: Server, *arguments: str, yes: bool = True) -> tuple[int | None, str, str]:
     (folder / "token").write_text("0token\n")
     run = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "orchbridge", "pe", *arguments, "--yes", *Stage(folder, server.url).place),
+        *(sys.executable, "-m", "orchbridge", "pe", *arguments, *["--yes"] * yes, *Stage(folder, server.url).place),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     out, err = await run.communicate()
@@ -135,8 +137,34 @@ async def test_a_schedule_of_an_older_server_is_deleted(tmp_path: Path) -> None:
         assert (code, out) == (0, "schedule 31 will not run any more\n")
         assert "delete schedule 31" in err
         assert server.sent == [("DELETE /31", None)]
-        code, out, _ = await told(tmp_path, server, "run-task", "facts", "--nodes", "a", "--at", "+2h")
-        assert (code, out) == (3, "")
+
+
+@pytest.mark.parametrize("version", ["2019.8", "2016.4"])
+def test_older_servers_have_commands_for_it_or_nothing(tmp_path: Path, version: str) -> None:
+    with simulator(tmp_path, "quiet", "--version", version) as (url, _):
+        stage = Stage(tmp_path, url)
+        done = stage.run("deploy", "--environment", "staging", "--nodes", "a", "--at", "+2h", "--every", "12h", "--yes")
+        if version == "2016.4":
+            assert (done.exit_code, done.stdout) == (3, "")
+            assert "PE has it since 2021.7.0" in done.stderr
+            return
+        number = made(done.stdout)
+        rows = [json.loads(line) for line in stage.run("schedules", "--json").stdout.splitlines()]
+        assert [row["environment"] for row in rows if row["id"] == number] == ["staging"]
+        late = stage.run("run-task", "facts", "--nodes", "a", "--at", "2001-01-01T00:00:00Z", "--yes")
+        assert (late.exit_code, "400 puppetlabs.orchestrator/invalid-time" in late.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("task", ["facts", "unreadable"])
+async def test_parameters_of_a_schedule_are_shown_as_far_as_its_task_lets_them(tmp_path: Path, task: str) -> None:
+    """The server marks none of them: the task's author did, or nobody can tell."""
+    given = {"pin": {"value": "4711-PLANTED"}, "db_password": {"value": "4712-PLANTED"}, "plain": {"value": "harmless"}}
+    async with scheduling() as server:
+        server.row = {**ROW, "input": {"name": task, "parameters": given}}
+        code, out, err = await told(tmp_path, server, "schedules", "--json", yes=False)
+    (row,) = map(json.loads, out.splitlines())
+    assert (code, row["parameters"].keys(), "PLANTED" in out + err) == (0, given.keys(), False)
+    assert (row["parameters"]["plain"] == {"value": "harmless"}) == (task == "facts")
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("+90s", 90), ("+30m", 1_800), ("+2h", 7_200), ("+7d", 604_800)])
