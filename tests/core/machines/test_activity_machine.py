@@ -143,6 +143,7 @@ class ActivityMachine(CarriedMachine):
         rows = [entry.brief for entry in there[-len(state.known.digests) :]] if quiet and told else []
         told = told and rows == list(state.known.digests)
         known = not state.dirty and state.suspicion is None and state.version in self.versions
+        known = known and state.search is None  # else a look that began earlier still goes on
         known = known and state.newest_first == self.newest_first
         return 1 if quiet and told and known else None
 
