@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
 
-from orchbridge.core.batch import Batch
+from orchbridge.cli.slips import place
 from orchbridge.core.errors import OrchbridgeError
-from orchbridge.core.ports import StreamId
 from orchbridge.ops.chores import Renewals
 from orchbridge.ops.metrics import Metrics
 from orchbridge.orchestrator import Client, errors
@@ -23,7 +22,8 @@ from orchbridge.orchestrator.token_file import replacing
 
 LABEL = "orchbridge"
 DUE = 2 / 3
-FIRST_S, LOOK_S, ASK_S = 5.0, 60.0, 3600.0
+SPREAD, SPREAD_S = 1 / 50, 1800.0  # within so much of its life, and so long, after that: processes may share a file
+FIRST_S, LOOK_S, ASK_S = 0.5, 60.0, 3600.0  # the first before anybody warns of its end
 AGAIN_S, AGAIN_MAX_S = 60.0, 6 * 3600.0  # after a failure: a twelfth of the life, within these
 LEFT = f"revoke it where tokens are managed, by its label {LABEL}: it lives as long as the one in use"
 UNWRITABLE = "give the user orchbridge runs as a token_file in a folder it may write to, or set renew_token = false"
@@ -31,61 +31,56 @@ UNWRITABLE = "give the user orchbridge runs as a token_file in a folder it may w
 
 @dataclass(frozen=True, slots=True)
 class Renewable:
-    """A source whose token is to be renewed, by whoever carries this stream."""
+    """A source whose token is to be renewed, in this file."""
 
     source: str
-    stream: StreamId
     path: Path
 
 
 @dataclass(slots=True)
 class _Post:
-    """Where one source's token is cared for."""
+    """Where one source's token is cared for. `lag` is this process's share of the time in which it is renewed."""
 
     job: Renewable
     counts: Renewals
-    ours: bool = False
-    turned: asyncio.Event = field(default_factory=asyncio.Event)
+    lag: float
+    due: float | None = None
     warned: bool = False
 
 
 class Renewing:
-    """Renews the tokens of the sources that ask for it. The old ones stay valid until their own end."""
+    """Renews the tokens of the sources that ask for it. The old ones stay valid until their own end.
 
-    def __init__(self, jobs: Sequence[Renewable], clients: Mapping[str, Client], metrics: Metrics) -> None:
+    Every process looks after the file it reads itself, whatever streams it carries: one that stands by
+    needs its token on the day it takes over. Those that share a file do not get there together, and
+    whoever is later finds a fresh token in it.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Renewable],
+        clients: Mapping[str, Client],
+        metrics: Metrics,
+        lag: Callable[[], float] = random.random,
+    ) -> None:
         self._clients = clients
-        self._posts = [_Post(job, Renewals(metrics, job.source)) for job in jobs]
+        self._posts = {job.source: _Post(job, Renewals(metrics, job.source), lag()) for job in jobs}
         self._log = structlog.get_logger("orchbridge")
 
-    # -- a Companion --------------------------------------------------------------------------
+    def due(self, source: str) -> float | None:
+        """Return when this process will renew the source's token, or would have, in Unix seconds.
 
-    def taken(self, stream: StreamId) -> None:
-        """A stream is ours."""
-        self._turn(stream, ours=True)
-
-    def lost(self, stream: StreamId) -> None:
-        """A stream is another's."""
-        self._turn(stream, ours=False)
-
-    def recalled(self, stream: StreamId, state: Any) -> None:
-        """Nothing to do."""
-
-    def committed(self, stream: StreamId, batch: Batch) -> None:
-        """Nothing to do."""
-
-    def _turn(self, stream: StreamId, *, ours: bool) -> None:
-        for post in self._posts:
-            if post.job.stream == stream:
-                post.ours = ours
-                post.turned.set()
-
-    # -- at work ------------------------------------------------------------------------------
+        None where that is not asked for, and while nobody tells when the token ends.
+        """
+        post = self._posts.get(source)
+        return None if post is None else post.due
 
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Care for them while the block runs."""
         async with asyncio.TaskGroup() as group:  # a keeper that died would be missed by nobody
-            keeping = [group.create_task(self._keep(post), name=f"token of {post.job.source}") for post in self._posts]
+            posts = self._posts.values()
+            keeping = [group.create_task(self._keep(post), name=f"token of {post.job.source}") for post in posts]
             try:
                 yield
             finally:
@@ -96,18 +91,13 @@ class Renewing:
         pause_s = FIRST_S
         while True:
             await self._rest(post, pause_s)
-            if not post.ours:
-                post.turned.clear()
-                await post.turned.wait()
-                pause_s = FIRST_S
-                continue
             try:
                 pause_s = await self._care(post)
             except Exception as error:
-                self._log.error(
-                    "token.not_renewed", source=post.job.source, error=type(error).__name__, hint="please report it"
-                )
-                pause_s = AGAIN_MAX_S
+                post.counts.tried("internal")
+                told = {"outcome": "internal", "error": type(error).__name__, "at": place(error)}
+                self._log.error("token.not_renewed", source=post.job.source, **told, hint="please report it")
+                pause_s = ASK_S
 
     async def _rest(self, post: _Post, seconds: float) -> None:
         """Wait; no longer than until there is another token, which may live for less than this."""
@@ -119,24 +109,29 @@ class Renewing:
     async def _care(self, post: _Post) -> float:
         """Renew the token where it is time; return how long to wait before the next look."""
         client = self._clients[post.job.source]
-        life = await self._life(client)
+        life = await self._life(post, client)
         if life is None or time.time() < life.due:
             return ASK_S if life is None else min(ASK_S, life.due - time.time())
         outcome = await self._renewed(post, client, life)
         if outcome == "renewed":
-            after = await self._life(client)
+            after = await self._life(post, client)
             # However short the new life, or wrong our clock: never one after the other.
             return ASK_S if after is None else min(ASK_S, max(after.due - time.time(), after.span_s * (1 - DUE)))
         return min(AGAIN_MAX_S, max(AGAIN_S, life.span_s / 12))
 
-    async def _life(self, client: Client) -> _Life | None:
+    async def _life(self, post: _Post, client: Client) -> _Life | None:
         """Return the life of the token in the file, None where nobody tells, or it has none to be renewed."""
-        if not client.changed():
-            return None  # a person is needed
+        if client.token_refused():
+            post.due = None  # a person is needed
+            return None
         try:
-            return _Life.of(await client.tokens.inspect())
+            life = _Life.of(await client.tokens.inspect(), post.lag)
+        except errors.TokenRefused:
+            life = None  # what has expired or was revoked cannot be renewed
         except OrchbridgeError:
-            return None  # what has expired cannot be renewed, and who is away is asked again
+            return None  # who is away is asked again; what is known of the same token stays
+        post.due = None if life is None else life.due
+        return life
 
     async def _renewed(self, post: _Post, client: Client, life: _Life) -> str:
         source, hint = post.job.source, ""
@@ -181,9 +176,9 @@ class _Life:
     span_s: float
 
     @classmethod
-    def of(cls, info: TokenInfo) -> _Life | None:
+    def of(cls, info: TokenInfo, lag: float) -> _Life | None:
         if info.created is None or info.expires is None:
             return None
         began, ends = info.created.timestamp(), info.expires.timestamp()
         span_s = max(1.0, round(ends - began))
-        return cls(began + span_s * DUE, span_s)
+        return cls(began + span_s * DUE + lag * min(SPREAD_S, span_s * SPREAD), span_s)

@@ -119,13 +119,15 @@ async def bridge(
 
     sink = wiring.sink_of(settings.sink, set_aside, warn)
     async with wiring.clients_of(settings, observe) as clients:
-        lifetimes = Lifetimes(clients)
-        watched = list(_watched(settings, streams, clients, lifetimes))
+        canaries = Canaries(wiring.errands_of(settings), wiring.canary_clients_of(settings, observe), metrics)
+        renewing = Renewing(wiring.renewables_of(settings), clients, metrics)
+        lifetimes = Lifetimes(clients, renewing.due)
+        beside = _Beside(lifetimes, renewing, canaries)
+        watched = list(_watched(settings, streams, clients, beside))
         name = name or worker_name()
         view, names = wiring.viewer(streams), settings.metrics.name_series
         watch = OpsWatch(watched, metrics, view, version=__version__, clock=time.time, worker=name, name_series=names)
-        canaries, renewing = _beside(settings, clients, metrics, observe)
-        heard = Owning(watch if through is None else through(watch), [canaries, renewing])
+        heard = Owning(watch if through is None else through(watch), [canaries])
         trail, alarms = Trail(), AlarmBook(metrics)
         hearts = wiring.hearts_of(settings, streams)
         worker = Worker(name, sink, stop, heard, time.time, trail, hearts)
@@ -147,12 +149,13 @@ async def bridge(
     log.info("bridge.stopped")
 
 
-def _beside(
-    settings: Settings, clients: Mapping[str, Client], metrics: Metrics, observe: Callable[[Asked], None]
-) -> tuple[Canaries, Renewing]:
-    """Return what goes along with the streams that this worker carries."""
-    canaries = Canaries(wiring.errands_of(settings), wiring.canary_clients_of(settings, observe), metrics)
-    return canaries, Renewing(wiring.renewables_of(settings), clients, metrics)
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What works beside the streams and has something to tell of each source."""
+
+    lifetimes: Lifetimes
+    renewing: Renewing
+    canaries: Canaries
 
 
 @contextlib.asynccontextmanager
@@ -191,7 +194,7 @@ def _watched(
     settings: Settings,
     streams: Mapping[str, list[wiring.Tail]],
     clients: Mapping[str, Client],
-    lifetimes: Lifetimes,
+    beside: _Beside,
 ) -> Iterator[Watched]:
     """Yield what the watch is told of each source."""
     for source in settings.sources:
@@ -205,6 +208,8 @@ def _watched(
             intervals,
             clients[source.name].budget_left,
             quiet,
-            token_expires=partial(lifetimes.token_ends, source.name),
-            certificate_expires=partial(lifetimes.certificate_ends, source.name),
+            token_expires=partial(beside.lifetimes.token_ends, source.name),
+            certificate_expires=partial(beside.lifetimes.certificate_ends, source.name),
+            token_renewal=partial(beside.renewing.due, source.name),
+            canary=partial(beside.canaries.status, source.name),
         )

@@ -30,7 +30,7 @@ def origin(text: str, port: int = PE_PORT) -> str:
     """
     parts = _split(text)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise ValueError('must be an address; write "https://pe.example.com:8143"')
+        raise ValueError(f'must be an address; write "https://pe.example.com:{port}"')
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not carry a user or password; use token_file")
     if parts.path not in {"", "/"} or parts.query or parts.fragment:

@@ -145,6 +145,13 @@ class Client:
         """
         return self._denials.lifted()
 
+    def token_refused(self) -> bool:
+        """Whether nothing at all is asked until a person has changed the token or a certificate file.
+
+        A right that is missing in one place is not that: with `changed` false, the rest is asked all the same.
+        """
+        return self._denials.standing() is not None
+
     async def answer(self, question: Question) -> Answer:
         """Return the answer, Trouble included; raise Denied where only a person can help."""
         if isinstance(question, InventoryOf) and len(question.nodes) != 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -285,6 +286,8 @@ async def test_a_bug_of_the_canary_does_not_end_the_bridge(monkeypatch: pytest.M
     async with nest(errand(nodes=nodes_of())) as found:
         await until("the failure", lambda: found.failures)
         assert found.failures == {"internal": 1}
+        (line,) = found.told("canary.failed")
+        assert re.fullmatch(r"RuntimeError at cli/canary/flight\.py:\d+ fly", line["error"])
         assert "hunter2" not in repr(found.lines)
         await until("the stream goes on", lambda: found.store.records)
 
