@@ -156,7 +156,12 @@ PE = (
         "Time since a list of the inventory was last believed; the node counts are as old",
         "seconds",
     ),
-    Metric("pe_scheduled_jobs", "gauge", ("source", "type"), "Scheduled jobs that will run, by type"),
+    Metric(
+        "pe_scheduled_jobs",
+        "gauge",
+        ("source", "type"),
+        "Scheduled jobs that PE lists and that are switched on, by type",
+    ),
     Metric("pe_schedule_changes_total", "counter", ("source", "to"), "Schedules created, changed, disabled, removed"),
     Metric(
         "pe_scheduled_runs_missed_total",

@@ -75,7 +75,8 @@ def _ends(access: Access, told: TokenInfo, *, renewed: bool) -> Finding:
         return warning("token life", f"RBAC does not tell when the token{whose} ends", hint)
     days = (told.expires.timestamp() - time.time()) / DAY_S
     until = told.expires.strftime("%Y-%m-%d %H:%M UTC")
-    left = f"{days:.1f} days" if days >= 1 else f"{days * DAY_S / 3600:.1f} hours"
+    hours = days * DAY_S / 3600
+    left = f"{days:.1f} days" if days >= 1 else f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
     said = f"the token{whose} ends on {until}, in {left}" if days > 0 else f"the token{whose} ended on {until}"
     if days >= DAYS_LEFT_MIN or (renewed and days > 0):
         return ok("token life", f"{said}; it is renewed before" if renewed else said)
