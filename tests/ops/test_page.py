@@ -106,15 +106,20 @@ def everything() -> Status:
     moves = Moves((Change("db01", "disconnected", CREATED, START, "b1"),), {"disconnected": 1})
     nodes = StreamView(nodes_connected=98, nodes_disconnected=2, nodes_by_broker={"b1": 97, "": 1})
     ended = (job(7, state="finished", complete=True, finished=CREATED), job(6, state="failed", complete=False))
-    return status(
+    run = MissedRun(31, "task", "package", CREATED, "submission_error", START - 9, "x/unknown-environment")
+    canary = CanaryStatus("facts", 900.0, START - 950, 3.2, Mishap(START - 50, "timeout: not in time", "look at it"))
+    told = status(
         stream(view=StreamView(cursor="job 9", jobs_by_state={"running": 2}, running=(job(8), job(9)), recent=ended),
                failures=(broken(5), broken(4)), mishap=Mishap(START - 9, "the list: timeout", "raise timeout_s")),
         stream("plans", view=StreamView(jobs_by_state={"running": 1}, running=(job(3, kind="plan"),))),
         stream("inventory", view=nodes, moves=moves),
         stream("jobs-backfill", view=StreamView(progress=Progress(10, 100, 2)), left_s=180.0),
         stream("activity", state="standby", owner="w2"),
+        stream("schedules", missed=(run,)),
         group=GroupStatus("orchbridge", ("w1", "w2"), START),
     )  # fmt: skip
+    ends = {"token_expires": START + 9_000, "token_renewal": START + 60}
+    return replace(told, sources=(replace(told.sources[0], canary=canary, **ends),))
 
 
 def test_the_verdict_says_what_to_do() -> None:
@@ -150,10 +155,10 @@ def test_a_token_that_is_renewed_in_time_is_no_worry() -> None:
 
 
 def test_the_canary_is_told_of_where_it_is_sent() -> None:
-    assert "last one arrived none yet" in of_source(canary=CanaryStatus("facts", 900.0)).text(class_="facts")
+    assert "last canary arrived none yet" in of_source(canary=CanaryStatus("facts", 900.0)).text(class_="facts")
     landed = CanaryStatus("facts", 900.0, START - 65, 3.21)
     tree = of_source(canary=landed)
-    assert "canary facts, every 15 min 0 slast one arrived 1 min 5 s ago, in 3.2 s" in tree.text(class_="facts")
+    assert "canary facts, every 15 min 0 slast canary arrived 1 min 5 s ago, in 3.2 s" in tree.text(class_="facts")
     mishap = Mishap(START - 5, "timeout: the certificate of job 7 is not in the sink within 300 s", "look at the sink")
     told = of_source(canary=replace(landed, mishap=mishap)).text(class_="mishap warning")
     assert "did not arrive, 5.0 s ago: timeout" in told

@@ -70,9 +70,9 @@ def _by_itself(source: SourceStatus, now: float) -> Iterable[tuple[str, str]]:
     if canary is not None:
         yield f"canary {canary.task}, every", span(canary.interval_s)
         if canary.landed is not None and canary.seconds is not None:
-            yield "last one arrived", f"{span(now - canary.landed)} ago, in {took(canary.seconds)}"
+            yield "last canary arrived", f"{span(now - canary.landed)} ago, in {took(canary.seconds)}"
         elif canary.mishap is None:
-            yield "last one arrived", "none yet"
+            yield "last canary arrived", "none yet"
 
 
 def _grounded(canary: CanaryStatus | None, now: float) -> Iterable[Html]:
