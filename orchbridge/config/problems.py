@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any, NamedTuple, TypeAlias, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -118,7 +119,8 @@ def _text(detail: ErrorDetails, path: Path, model: type[BaseModel] | None, field
     if kind.startswith("union_tag"):
         return 'must be "kafka", "jsonl" or "stdout"; write type = "kafka"'
     if kind == "value_error":
-        return str(limits["error"])
+        length = field is not None and field.annotation is timedelta  # how long is a good one differs from key to key
+        return f"{limits['error']}{_advice(path, field) if length else ''}"
     return f"{_wrong(kind, limits, detail, field)}{_shown(detail['input'], name, field, kind)}{_advice(path, field)}"
 
 

@@ -96,6 +96,7 @@ def test_parameters_from_a_file(written: Any, tmp_path: Path) -> None:
         ('streams = ["plans"]' + TABLE, 'canary: arrives through the stream "jobs"'),
         ("streams = 5\nrenew_token = [1]" + TABLE, "sources[0].renew_token: must be true or false"),
         (TABLE + "timeout_s = []", "canary.timeout_s: must be a number"),
+        ('missed_after = "5 minutes"', 'must be a whole number with s, m, h or d; write missed_after = "5m"'),
         ("canary = 5", "sources[0].canary: must be a table, not 5; write a table [sources.canary]"),
         ('activity_services = ["RBAC"]', "activity_services[0]: must be small letters, digits and - between them"),
         ('rbac_url = "pe.example.com"', 'rbac_url: must be an address; write "https://pe.example.com:4433"'),
