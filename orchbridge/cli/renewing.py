@@ -26,6 +26,7 @@ SPREAD, SPREAD_S = 1 / 50, 1800.0  # within so much of its life, and so long, af
 FIRST_S, LOOK_S, ASK_S = 0.5, 60.0, 3600.0  # the first before anybody warns of its end
 AGAIN_S, AGAIN_MAX_S = 60.0, 6 * 3600.0  # after a failure: a twelfth of the life, within these
 LEFT = f"revoke it where tokens are managed, by its label {LABEL}: it lives as long as the one in use"
+UNTOLD = "RBAC listens on port 4433 of the same host unless rbac_url says otherwise; orchbridge check looks at it"
 UNWRITABLE = "give the user orchbridge runs as a token_file in a folder it may write to, or set renew_token = false"
 
 
@@ -39,13 +40,24 @@ class Renewable:
 
 @dataclass(slots=True)
 class _Post:
-    """Where one source's token is cared for. `lag` is this process's share of the time in which it is renewed."""
+    """Where one source's token is cared for. `lag` is this process's share of the time in which it is renewed.
+
+    `due` and `span_s` are of the token's life as it was last told, `deaf` how many looks in a row brought nothing.
+    """
 
     job: Renewable
     counts: Renewals
     lag: float
     due: float | None = None
+    span_s: float | None = None
+    deaf: int = 0
     warned: bool = False
+
+    def again_s(self) -> float:
+        """Return when to look again where that brought nothing: rarer and rarer, but some times before its end."""
+        self.deaf += 1
+        pause_s = min(ASK_S, AGAIN_S * 2.0 ** min(self.deaf - 1, 10))
+        return pause_s if self.span_s is None else min(pause_s, max(AGAIN_S, self.span_s / 12))
 
 
 class Renewing:
@@ -97,7 +109,7 @@ class Renewing:
                 post.counts.tried("internal")
                 told = {"outcome": "internal", "error": type(error).__name__, "at": place(error)}
                 self._log.error("token.not_renewed", source=post.job.source, **told, hint="please report it")
-                pause_s = ASK_S
+                pause_s = ASK_S  # not sooner: it may have come after a new token was made
 
     async def _rest(self, post: _Post, seconds: float) -> None:
         """Wait; no longer than until there is another token, which may live for less than this."""
@@ -109,29 +121,36 @@ class Renewing:
     async def _care(self, post: _Post) -> float:
         """Renew the token where it is time; return how long to wait before the next look."""
         client = self._clients[post.job.source]
-        life = await self._life(post, client)
-        if life is None or time.time() < life.due:
-            return ASK_S if life is None else min(ASK_S, life.due - time.time())
-        outcome = await self._renewed(post, client, life)
-        if outcome == "renewed":
-            after = await self._life(post, client)
-            # However short the new life, or wrong our clock: never one after the other.
-            return ASK_S if after is None else min(ASK_S, max(after.due - time.time(), after.span_s * (1 - DUE)))
-        return min(AGAIN_MAX_S, max(AGAIN_S, life.span_s / 12))
+        life = await self._looked(post, client)
+        if not isinstance(life, _Life):
+            return life
+        if time.time() < life.due:
+            return min(ASK_S, life.due - time.time())
+        if await self._renewed(post, client, life) != "renewed":
+            return min(AGAIN_MAX_S, max(AGAIN_S, life.span_s / 12))
+        after = await self._looked(post, client)
+        if not isinstance(after, _Life):
+            return after
+        # However short the new life, or wrong our clock: never one after the other.
+        return min(ASK_S, max(after.due - time.time(), after.span_s * (1 - DUE)))
 
-    async def _life(self, post: _Post, client: Client) -> _Life | None:
-        """Return the life of the token in the file, None where nobody tells, or it has none to be renewed."""
-        if client.token_refused():
-            post.due = None  # a person is needed
-            return None
+    async def _looked(self, post: _Post, client: Client) -> _Life | float:
+        """Return the life of the token in the file; or how long to wait, where nobody tells of one to be renewed."""
+        life = None
         try:
-            life = _Life.of(await client.tokens.inspect(), post.lag)
-        except errors.TokenRefused:
-            life = None  # what has expired or was revoked cannot be renewed
-        except OrchbridgeError:
-            return None  # who is away is asked again; what is known of the same token stays
-        post.due = None if life is None else life.due
-        return life
+            if not client.token_refused():  # else a person is needed
+                life = _Life.of(await client.tokens.inspect(), post.lag)
+        except (errors.TokenRefused, errors.NotPermitted, errors.Rejected):
+            pass  # what has ended or was revoked cannot be renewed, nor what RBAC knows nothing of
+        except OrchbridgeError as error:  # what is known of the same token stays
+            if post.deaf == 0:
+                told = {"outcome": "unreachable", "error": f"nobody tells when the token ends: {error}", "hint": UNTOLD}
+                self._log.warning("token.not_renewed", source=post.job.source, **told)
+            post.counts.tried("unreachable")
+            return post.again_s()
+        post.deaf = 0
+        post.due, post.span_s = (None, None) if life is None else (life.due, life.span_s)
+        return ASK_S if life is None else life
 
     async def _renewed(self, post: _Post, client: Client, life: _Life) -> str:
         source, hint = post.job.source, ""

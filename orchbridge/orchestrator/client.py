@@ -134,7 +134,9 @@ class Client:
 
     @property
     def token_generation(self) -> int:
-        """A number that is another one for every new token in the file."""
+        """A number that is another one for every new token in the file, which is read again where it has changed."""
+        if not self.token_refused():  # which forgets what was denied to the one before
+            self._token.read_if_changed()
         return self._token.generation
 
     def changed(self) -> bool:

@@ -249,6 +249,41 @@ async def test_where_the_token_is_refused_nothing_is_asked_until_a_person_has_ch
         assert found.counted() == {}
 
 
+async def test_a_look_without_an_answer_is_followed_by_another_one_soon(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewing, "ASK_S", 3600.0)
+    async with desk(folder, LIFE_S, faults="503") as found:
+        await until("two looks", lambda: found.counted().get("unreachable", 0) >= 2)
+        found.age(0.7)
+        found.world.knobs = found.world.knobs.turned({"faults": "none"})
+        await until("the renewal", lambda: found.counted().get("renewed") == 1)
+        told = [line["outcome"] for line in found.lines if line["event"] == "token.not_renewed"]
+        assert told == ["unreachable"], "once for all of them"
+
+
+def test_looks_become_rarer_but_for_a_token_that_lives_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renewing, "AGAIN_S", 10.0)
+    monkeypatch.setattr(renewing, "ASK_S", 3600.0)
+    post = Renewing([Renewable("prod", Path("token"))], {}, Metrics())._posts["prod"]
+    assert [post.again_s() for _ in range(20)][-1] == 3600.0
+    post.span_s = 1200.0
+    assert post.again_s() == 100.0
+
+
+async def test_a_worker_that_carries_nothing_learns_soon_of_a_token_that_somebody_put_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewing, "ASK_S", 3600.0)
+    async with desk(folder, LIFE_S) as found:
+        await until("a look", lambda: found.workers[0].due("prod"))
+        before = found.workers[0].due("prod")
+        found.world.people.issue(found.world.people.users["ops"], 9 * LIFE_S, found.world.course.now, BY_HAND)
+        found.file.write_text(f"{BY_HAND}\n")
+        await until("the other's time", lambda: found.workers[0].due("prod") != before)
+        assert found.workers[0].due("prod") == pytest.approx(time.time() + 6 * LIFE_S, abs=60)
+
+
 async def test_a_bug_of_ours_is_counted_and_told_by_its_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError(OLD)
