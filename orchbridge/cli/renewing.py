@@ -109,7 +109,8 @@ class Renewing:
                 post.counts.tried("internal")
                 told = {"outcome": "internal", "error": type(error).__name__, "at": place(error)}
                 self._log.error("token.not_renewed", source=post.job.source, **told, hint="please report it")
-                pause_s = ASK_S  # not sooner: it may have come after a new token was made
+                # Not sooner than after a refusal: it may have come when a new token was made already.
+                pause_s = ASK_S if post.span_s is None else min(ASK_S, max(AGAIN_S, post.span_s / 12))
 
     async def _rest(self, post: _Post, seconds: float) -> None:
         """Wait; no longer than until there is another token, which may live for less than this."""

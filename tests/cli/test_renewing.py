@@ -289,7 +289,7 @@ async def test_a_bug_of_ours_is_counted_and_told_by_its_place(folder: Path, monk
         raise RuntimeError(OLD)
 
     async with desk(folder, LIFE_S) as found:
-        monkeypatch.setattr(renewing, "ASK_S", 60.0)
+        monkeypatch.setattr(renewing, "ASK_S", 3600.0)
         found.age(0.7)
         monkeypatch.setattr(found.clients[0].tokens, "renew", broken)
         await until("the end of it", found.counted)
