@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import re
@@ -273,6 +274,7 @@ def guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
 
 def main() -> None:
     """Run a broker until interrupted."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with Broker() as broker, contextlib.suppress(KeyboardInterrupt):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         print(broker.bootstrap, flush=True)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
 
-from orchbridge.core.batch import Batch
+from orchbridge.cli.slips import place
 from orchbridge.core.errors import OrchbridgeError
-from orchbridge.core.ports import StreamId
 from orchbridge.ops.chores import Renewals
 from orchbridge.ops.metrics import Metrics
 from orchbridge.orchestrator import Client, errors
@@ -23,69 +22,77 @@ from orchbridge.orchestrator.token_file import replacing
 
 LABEL = "orchbridge"
 DUE = 2 / 3
-FIRST_S, LOOK_S, ASK_S = 5.0, 60.0, 3600.0
+SPREAD, SPREAD_S = 1 / 50, 1800.0  # within so much of its life, and so long, after that: processes may share a file
+FIRST_S, LOOK_S, ASK_S = 0.5, 60.0, 3600.0  # the first before anybody warns of its end
 AGAIN_S, AGAIN_MAX_S = 60.0, 6 * 3600.0  # after a failure: a twelfth of the life, within these
 LEFT = f"revoke it where tokens are managed, by its label {LABEL}: it lives as long as the one in use"
+UNTOLD = "RBAC listens on port 4433 of the same host unless rbac_url says otherwise; orchbridge check looks at it"
 UNWRITABLE = "give the user orchbridge runs as a token_file in a folder it may write to, or set renew_token = false"
 
 
 @dataclass(frozen=True, slots=True)
 class Renewable:
-    """A source whose token is to be renewed, by whoever carries this stream."""
+    """A source whose token is to be renewed, in this file."""
 
     source: str
-    stream: StreamId
     path: Path
 
 
 @dataclass(slots=True)
 class _Post:
-    """Where one source's token is cared for."""
+    """Where one source's token is cared for. `lag` is this process's share of the time in which it is renewed.
+
+    `due` and `span_s` are of the token's life as it was last told, `deaf` how many looks in a row brought nothing.
+    """
 
     job: Renewable
     counts: Renewals
-    ours: bool = False
-    turned: asyncio.Event = field(default_factory=asyncio.Event)
+    lag: float
+    due: float | None = None
+    span_s: float | None = None
+    deaf: int = 0
     warned: bool = False
+
+    def again_s(self) -> float:
+        """Return when to look again where that brought nothing: rarer and rarer, but some times before its end."""
+        self.deaf += 1
+        pause_s = min(ASK_S, AGAIN_S * 2.0 ** min(self.deaf - 1, 10))
+        return pause_s if self.span_s is None else min(pause_s, max(AGAIN_S, self.span_s / 12))
 
 
 class Renewing:
-    """Renews the tokens of the sources that ask for it. The old ones stay valid until their own end."""
+    """Renews the tokens of the sources that ask for it. The old ones stay valid until their own end.
 
-    def __init__(self, jobs: Sequence[Renewable], clients: Mapping[str, Client], metrics: Metrics) -> None:
+    Every process looks after the file it reads itself, whatever streams it carries: one that stands by
+    needs its token on the day it takes over. Those that share a file do not get there together, and
+    whoever is later finds a fresh token in it.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Renewable],
+        clients: Mapping[str, Client],
+        metrics: Metrics,
+        lag: Callable[[], float] = random.random,
+    ) -> None:
         self._clients = clients
-        self._posts = [_Post(job, Renewals(metrics, job.source)) for job in jobs]
+        self._posts = {job.source: _Post(job, Renewals(metrics, job.source), lag()) for job in jobs}
         self._log = structlog.get_logger("orchbridge")
 
-    # -- a Companion --------------------------------------------------------------------------
+    def due(self, source: str) -> float | None:
+        """Return when this process will renew the source's token, or would have, in Unix seconds.
 
-    def taken(self, stream: StreamId) -> None:
-        """A stream is ours."""
-        self._turn(stream, ours=True)
-
-    def lost(self, stream: StreamId) -> None:
-        """A stream is another's."""
-        self._turn(stream, ours=False)
-
-    def recalled(self, stream: StreamId, state: Any) -> None:
-        """Nothing to do."""
-
-    def committed(self, stream: StreamId, batch: Batch) -> None:
-        """Nothing to do."""
-
-    def _turn(self, stream: StreamId, *, ours: bool) -> None:
-        for post in self._posts:
-            if post.job.stream == stream:
-                post.ours = ours
-                post.turned.set()
-
-    # -- at work ------------------------------------------------------------------------------
+        None where that is not asked for, and while nobody tells when the token ends.
+        """
+        post = self._posts.get(source)
+        return None if post is None else post.due
 
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Care for them while the block runs."""
         async with asyncio.TaskGroup() as group:  # a keeper that died would be missed by nobody
-            keeping = [group.create_task(self._keep(post), name=f"token of {post.job.source}") for post in self._posts]
+            posts = self._posts.values()
+            keeping = [group.create_task(self._keep(post), name=f"token of {post.job.source}") for post in posts]
             try:
                 yield
             finally:
@@ -96,18 +103,14 @@ class Renewing:
         pause_s = FIRST_S
         while True:
             await self._rest(post, pause_s)
-            if not post.ours:
-                post.turned.clear()
-                await post.turned.wait()
-                pause_s = FIRST_S
-                continue
             try:
                 pause_s = await self._care(post)
             except Exception as error:
-                self._log.error(
-                    "token.not_renewed", source=post.job.source, error=type(error).__name__, hint="please report it"
-                )
-                pause_s = AGAIN_MAX_S
+                post.counts.tried("internal")
+                told = {"outcome": "internal", "error": type(error).__name__, "at": place(error)}
+                self._log.error("token.not_renewed", source=post.job.source, **told, hint="please report it")
+                # Not sooner than after a refusal: it may have come when a new token was made already.
+                pause_s = ASK_S if post.span_s is None else min(ASK_S, max(AGAIN_S, post.span_s / 12))
 
     async def _rest(self, post: _Post, seconds: float) -> None:
         """Wait; no longer than until there is another token, which may live for less than this."""
@@ -119,24 +122,36 @@ class Renewing:
     async def _care(self, post: _Post) -> float:
         """Renew the token where it is time; return how long to wait before the next look."""
         client = self._clients[post.job.source]
-        life = await self._life(client)
-        if life is None or time.time() < life.due:
-            return ASK_S if life is None else min(ASK_S, life.due - time.time())
-        outcome = await self._renewed(post, client, life)
-        if outcome == "renewed":
-            after = await self._life(client)
-            # However short the new life, or wrong our clock: never one after the other.
-            return ASK_S if after is None else min(ASK_S, max(after.due - time.time(), after.span_s * (1 - DUE)))
-        return min(AGAIN_MAX_S, max(AGAIN_S, life.span_s / 12))
+        life = await self._looked(post, client)
+        if not isinstance(life, _Life):
+            return life
+        if time.time() < life.due:
+            return min(ASK_S, life.due - time.time())
+        if await self._renewed(post, client, life) != "renewed":
+            return min(AGAIN_MAX_S, max(AGAIN_S, life.span_s / 12))
+        after = await self._looked(post, client)
+        if not isinstance(after, _Life):
+            return after
+        # However short the new life, or wrong our clock: never one after the other.
+        return min(ASK_S, max(after.due - time.time(), after.span_s * (1 - DUE)))
 
-    async def _life(self, client: Client) -> _Life | None:
-        """Return the life of the token in the file, None where nobody tells, or it has none to be renewed."""
-        if not client.changed():
-            return None  # a person is needed
+    async def _looked(self, post: _Post, client: Client) -> _Life | float:
+        """Return the life of the token in the file; or how long to wait, where nobody tells of one to be renewed."""
+        life = None
         try:
-            return _Life.of(await client.tokens.inspect())
-        except OrchbridgeError:
-            return None  # what has expired cannot be renewed, and who is away is asked again
+            if not client.token_refused():  # else a person is needed
+                life = _Life.of(await client.tokens.inspect(), post.lag)
+        except (errors.TokenRefused, errors.NotPermitted, errors.Rejected):
+            pass  # what has ended or was revoked cannot be renewed, nor what RBAC knows nothing of
+        except OrchbridgeError as error:  # what is known of the same token stays
+            if post.deaf == 0:
+                told = {"outcome": "unreachable", "error": f"nobody tells when the token ends: {error}", "hint": UNTOLD}
+                self._log.warning("token.not_renewed", source=post.job.source, **told)
+            post.counts.tried("unreachable")
+            return post.again_s()
+        post.deaf = 0
+        post.due, post.span_s = (None, None) if life is None else (life.due, life.span_s)
+        return ASK_S if life is None else life
 
     async def _renewed(self, post: _Post, client: Client, life: _Life) -> str:
         source, hint = post.job.source, ""
@@ -181,9 +196,9 @@ class _Life:
     span_s: float
 
     @classmethod
-    def of(cls, info: TokenInfo) -> _Life | None:
+    def of(cls, info: TokenInfo, lag: float) -> _Life | None:
         if info.created is None or info.expires is None:
             return None
         began, ends = info.created.timestamp(), info.expires.timestamp()
         span_s = max(1.0, round(ends - began))
-        return cls(began + span_s * DUE, span_s)
+        return cls(began + span_s * DUE + lag * min(SPREAD_S, span_s * SPREAD), span_s)

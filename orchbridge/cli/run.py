@@ -17,12 +17,10 @@ import structlog
 
 from orchbridge import __version__
 from orchbridge.cli import wiring
-from orchbridge.cli.canary import Canaries
+from orchbridge.cli.beside import Beside
 from orchbridge.cli.exits import DONE
-from orchbridge.cli.lifetimes import Lifetimes
 from orchbridge.cli.memory import return_large_blocks
 from orchbridge.cli.owning import Owning
-from orchbridge.cli.renewing import Renewing
 from orchbridge.config import Http, Settings
 from orchbridge.core.normalize.quarantine import quarantined
 from orchbridge.core.ports import Finding, StreamId, Watch
@@ -119,13 +117,12 @@ async def bridge(
 
     sink = wiring.sink_of(settings.sink, set_aside, warn)
     async with wiring.clients_of(settings, observe) as clients:
-        lifetimes = Lifetimes(clients)
-        watched = list(_watched(settings, streams, clients, lifetimes))
+        beside = Beside.made(settings, clients, metrics, observe)
+        watched = list(_watched(settings, streams, clients, beside))
         name = name or worker_name()
         view, names = wiring.viewer(streams), settings.metrics.name_series
         watch = OpsWatch(watched, metrics, view, version=__version__, clock=time.time, worker=name, name_series=names)
-        canaries, renewing = _beside(settings, clients, metrics, observe)
-        heard = Owning(watch if through is None else through(watch), [canaries, renewing])
+        heard = Owning(watch if through is None else through(watch), [beside.canaries])
         trail, alarms = Trail(), AlarmBook(metrics)
         hearts = wiring.hearts_of(settings, streams)
         worker = Worker(name, sink, stop, heard, time.time, trail, hearts)
@@ -141,27 +138,9 @@ async def bridge(
             if started is not None:
                 started(Running(address, watch.status))
             supervision = supervised(os.environ, watch.status, alarms.standing, stop)
-            looked_after = watching(trail, wiring.bounds_of(settings.sink), alarms), supervision, lifetimes.following()
-            async with _all(*looked_after, canaries.working(), renewing.working()):
+            async with watching(trail, wiring.bounds_of(settings.sink), alarms), supervision, beside.working():
                 await _carried(wiring.feeds_of(streams, clients), worker)
     log.info("bridge.stopped")
-
-
-def _beside(
-    settings: Settings, clients: Mapping[str, Client], metrics: Metrics, observe: Callable[[Asked], None]
-) -> tuple[Canaries, Renewing]:
-    """Return what goes along with the streams that this worker carries."""
-    canaries = Canaries(wiring.errands_of(settings), wiring.canary_clients_of(settings, observe), metrics)
-    return canaries, Renewing(wiring.renewables_of(settings), clients, metrics)
-
-
-@contextlib.asynccontextmanager
-async def _all(*several: contextlib.AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
-    """Enter them one after the other."""
-    async with contextlib.AsyncExitStack() as stack:
-        for each in several:
-            await stack.enter_async_context(each)
-        yield
 
 
 @contextlib.asynccontextmanager
@@ -191,7 +170,7 @@ def _watched(
     settings: Settings,
     streams: Mapping[str, list[wiring.Tail]],
     clients: Mapping[str, Client],
-    lifetimes: Lifetimes,
+    beside: Beside,
 ) -> Iterator[Watched]:
     """Yield what the watch is told of each source."""
     for source in settings.sources:
@@ -205,6 +184,8 @@ def _watched(
             intervals,
             clients[source.name].budget_left,
             quiet,
-            token_expires=partial(lifetimes.token_ends, source.name),
-            certificate_expires=partial(lifetimes.certificate_ends, source.name),
+            token_expires=partial(beside.lifetimes.token_ends, source.name),
+            certificate_expires=partial(beside.lifetimes.certificate_ends, source.name),
+            token_renewal=partial(beside.renewing.due, source.name),
+            canary=partial(beside.canaries.status, source.name),
         )

@@ -137,9 +137,9 @@ def canary_clients_of(settings: Settings, observe: Callable[[Asked], None]) -> d
 
 
 def renewables_of(settings: Settings) -> list[Renewable]:
-    """Return the sources whose token is to be renewed; whoever carries the first stream does it."""
+    """Return the sources whose token is to be renewed."""
     return [
-        Renewable(source.name, StreamId(source.name, source.kinds[0]), source.token_file)
+        Renewable(source.name, source.token_file)
         for source in settings.sources
         if source.renew_token and source.token_file is not None
     ]

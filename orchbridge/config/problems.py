@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any, NamedTuple, TypeAlias, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -118,7 +119,8 @@ def _text(detail: ErrorDetails, path: Path, model: type[BaseModel] | None, field
     if kind.startswith("union_tag"):
         return 'must be "kafka", "jsonl" or "stdout"; write type = "kafka"'
     if kind == "value_error":
-        return str(limits["error"])
+        length = field is not None and field.annotation is timedelta  # how long is a good one differs from key to key
+        return f"{limits['error']}{_advice(path, field) if length else ''}"
     return f"{_wrong(kind, limits, detail, field)}{_shown(detail['input'], name, field, kind)}{_advice(path, field)}"
 
 
@@ -137,8 +139,16 @@ def _wrong(kind: str, limits: Mapping[str, Any], detail: ErrorDetails, field: Fi
     if kind in {"too_long", "string_too_long"}:
         return f"must not be longer than {limits['max_length']} {'items' if kind == 'too_long' else 'characters'}"
     if kind == "string_pattern_mismatch":
-        return f"must be {field.description if field and field.description else limits['pattern']}"
+        return f"must be {_described(field) or limits['pattern']}"
     return detail["msg"][:1].lower() + detail["msg"][1:]
+
+
+def _described(field: FieldInfo | None) -> str | None:
+    """Return what a field, or each item of a list, has to look like in words."""
+    if field is None:
+        return None
+    items = [each.description for each in _leaves(field.annotation) if isinstance(each, FieldInfo)]
+    return field.description or next(filter(None, items), None)
 
 
 def _shown(value: Any, name: str, field: FieldInfo | None, kind: str) -> str:
@@ -163,7 +173,8 @@ def _advice(path: Path, field: FieldInfo | None) -> str:
         return ""
     name = str(next(part for part in reversed(path) if isinstance(part, str)))
     if list(members(field.annotation)):
-        return f"; write a table [[{name}]]" if is_list(field) else f"; write a table [{name}]"
+        table = ".".join(part for part in path if isinstance(part, str))
+        return f"; write a table [[{table}]]" if is_list(field) else f"; write a table [{table}]"
     example = field.examples[0] if field.examples else field.get_default()
     if example is None or (field.is_required() and not field.examples):
         return ""

@@ -11,11 +11,13 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchbridge.config.model import SINKS, Http, Section, Source
+from orchbridge.config.model import SINKS, Canary, Http, Section, Source
 from orchbridge.config.problems import Path, Problem
 from orchbridge.config.values import LONGEST_CHANNEL, TOPIC_MAX
 
 _SASL = ("sasl_plain_username", "sasl_plain_password", "sasl_plain_password_file")
+_TRUE = {"true", "1", "yes", "y", "on", "t"}  # as the settings take them
+_CANARY_TIMES = ("timeout_s", "interval_s")
 _TLS = ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_password_file")
 
 
@@ -54,8 +56,12 @@ def broken_rules(raw: Mapping[str, Any]) -> Iterator[Problem]:
 def _source(path: Path, source: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _both(path, Source, source)
     yield from _canary(path, source)
-    if source.get("renew_token") in (True, "true", "1") and "token_file" not in source:
-        yield Problem((*path, "token_file"), "is missing: renew_token writes the new token there")
+    if str(source.get("renew_token")).lower() in _TRUE and "token_file" not in source:
+        yield Problem(
+            (*path, "token_file"),
+            "is missing: renew_token writes the new token there; write the token into a file of the bridge's own,"
+            ' token_file = "/var/lib/orchbridge/token"',
+        )
     pair = ("client_cert_file", "client_key_file")
     for given, absent in (pair, pair[::-1]):
         if given in source and absent not in source:
@@ -74,8 +80,13 @@ def _canary(path: Path, source: Mapping[str, Any]) -> Iterator[Problem]:
     streams = source.get("streams")
     if isinstance(streams, list) and "jobs" not in streams:
         yield Problem((*path, "canary"), 'arrives through the stream "jobs"; add it to streams')
-    if _number(canary.get("timeout_s", 300)) > _number(canary.get("interval_s", 900)):
-        yield Problem((*path, "canary", "timeout_s"), "must not be longer than interval_s")
+    timeout, interval = (_number(canary.get(name, Canary.model_fields[name].default)) for name in _CANARY_TIMES)
+    if timeout > interval:
+        given = "" if "timeout_s" in canary else " where it is left out"
+        yield Problem(
+            (*path, "canary", "timeout_s"),
+            f"is {timeout:g}{given}, longer than interval_s, {interval:g}; write timeout_s = {interval:g}",
+        )
 
 
 def _number(value: Any) -> float:

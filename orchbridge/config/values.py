@@ -30,7 +30,7 @@ def origin(text: str, port: int = PE_PORT) -> str:
     """
     parts = _split(text)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise ValueError('must be an address; write "https://pe.example.com:8143"')
+        raise ValueError(f'must be an address; write "https://pe.example.com:{port}"')
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not carry a user or password; use token_file")
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
@@ -112,11 +112,11 @@ def duration(value: Any) -> timedelta:
     """Return the length of "30d", "12h", "15m" or "900s"."""
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None or int(found[1]) == 0:
-        raise ValueError('must be a whole number with s, m, h or d; write "30d"')
+        raise ValueError("must be a whole number with s, m, h or d")
     try:
         return timedelta(**{_UNITS[found[2]]: int(found[1])})
     except OverflowError:
-        raise ValueError('is longer than a calendar; write "30d"') from None
+        raise ValueError("is longer than a calendar") from None
 
 
 def parameters(value: Any) -> Any:

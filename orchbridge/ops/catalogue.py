@@ -40,7 +40,7 @@ NOTICES = (
 CANARY_REASONS = (
     "refused", "denied", "unreachable", "uncertain", "busy", "failed", "incomplete", "timeout", "internal",
 )  # fmt: skip
-RENEWALS = ("renewed", "refused", "unreachable", "unwritable", "superseded", "left_behind")
+RENEWALS = ("renewed", "refused", "unreachable", "unwritable", "superseded", "left_behind", "internal")
 _ALWAYS = (records.QUARANTINE, records.NOTICES, records.HEARTBEAT)
 CHANNELS = {
     "jobs": (records.JOBS, records.JOB_EVENTS, records.JOB_STATE, *_ALWAYS),
@@ -156,7 +156,12 @@ PE = (
         "Time since a list of the inventory was last believed; the node counts are as old",
         "seconds",
     ),
-    Metric("pe_scheduled_jobs", "gauge", ("source", "type"), "Scheduled jobs that will run, by type"),
+    Metric(
+        "pe_scheduled_jobs",
+        "gauge",
+        ("source", "type"),
+        "Scheduled jobs that PE lists and that are switched on, by type",
+    ),
     Metric("pe_schedule_changes_total", "counter", ("source", "to"), "Schedules created, changed, disabled, removed"),
     Metric(
         "pe_scheduled_runs_missed_total",
@@ -234,7 +239,7 @@ OURS = (
         "orchbridge_token_expiry_timestamp_seconds",
         "gauge",
         _S,
-        "When the source's token expires; only where the server tells it",
+        "When this worker's token for the source expires; only where the server tells it",
         "seconds",
     ),
     Metric(
@@ -249,6 +254,13 @@ OURS = (
         "counter",
         ("source", "outcome"),
         "Tries to renew the source's token, by what came of it; only with `renew_token`",
+    ),
+    Metric(
+        "orchbridge_token_renewal_due_timestamp_seconds",
+        "gauge",
+        _S,
+        "When this worker renews the source's token; in the past where that fails; only with `renew_token`",
+        "seconds",
     ),
     Metric(
         "orchbridge_canary_seconds",

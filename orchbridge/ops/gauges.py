@@ -37,11 +37,13 @@ _OF_KIND = {
     ),
     "schedules": ("pe_scheduled_jobs",),
 }
-_EXPIRIES = {
+_CERTIFICATE = "orchbridge_certificate_expiry_timestamp_seconds"
+# A worker has a token whatever it carries: one that stands by needs it on the day it takes over.
+_TOKEN = {
     "orchbridge_token_expiry_timestamp_seconds": "token_expires",
-    "orchbridge_certificate_expiry_timestamp_seconds": "certificate_expires",
+    "orchbridge_token_renewal_due_timestamp_seconds": "token_renewal",
 }
-_OF_SOURCE = ("pe_up", "orchbridge_request_budget_left", *_EXPIRIES)
+_OF_SOURCE = ("pe_up", "orchbridge_request_budget_left", _CERTIFICATE)
 
 
 class Gauges:
@@ -106,15 +108,19 @@ class Gauges:
         if mine and source.budget_left is not None:
             self._metrics.set("orchbridge_request_budget_left", source.name, to=source.budget_left)
 
-        for name, field in _EXPIRIES.items():
-            self._metrics.forget(name, source.name)
-            if mine and (moment := getattr(source, field)) is not None:
-                self._metrics.set(name, source.name, to=moment)
+        self._moment(_CERTIFICATE, source.name, source.certificate_expires if mine else None)
+        for name, field in _TOKEN.items():
+            self._moment(name, source.name, getattr(source, field))
         self._metrics.forget("pe_failed_job_nodes", source.name)
         for job in source.failures:
             if job.kind == "job":
                 labels = (source.name, str(job.id), job.type or "", job.name, job.environment or "", job.url or "")
                 self._metrics.set("pe_failed_job_nodes", *labels, to=job.failed_nodes)
+
+    def _moment(self, name: str, source: str, moment: float | None) -> None:
+        self._metrics.forget(name, source)
+        if moment is not None:
+            self._metrics.set(name, source, to=moment)
 
     def _stream(self, labels: Where, stream: StreamStatus, now: float) -> None:
         put, view = self._metrics.set, stream.view

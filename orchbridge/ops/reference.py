@@ -28,7 +28,9 @@ packed with gzip where that is asked for. A scrape asks neither the orchestrator
   `orchbridge_backfill_*`.
 - **What is gone goes.** When a stream moves to another worker, its gauges leave this one, except
   `orchbridge_stream_owned` and `orchbridge_stream_parked`, which fall to 0, and
-  `pe_job_last_success_timestamp_seconds`, which no later owner makes untrue; counters stay where they are.
+  `pe_job_last_success_timestamp_seconds`, which no later owner makes untrue, and
+  `orchbridge_token_expiry_timestamp_seconds` and `orchbridge_token_renewal_due_timestamp_seconds`, which are of this
+  worker's own token; counters stay where they are.
   So `sum` counters over the workers, and take `max` of gauges. A backfill that is done keeps its gauges until the
   process ends, for what it did to be seen, and is owned by nobody.
 - No label is called `job`, `instance`, `namespace`, `pod`, `service`, `container` or `endpoint`: those are the

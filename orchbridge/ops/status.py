@@ -8,10 +8,12 @@ from orchbridge.core.view import StreamView
 from orchbridge.core.window import Progress
 from orchbridge.ops.changes import Moves
 from orchbridge.ops.failures import FailedJob
+from orchbridge.ops.missed import MissedRun
 
 PATIENCE_S = 30.0
 PATIENCE_LAPS = 3
 ESTIMATE_FROM_S = 5.0
+RENEWAL_PATIENCE_S = 60.0  # a renewal takes a moment, and the moment it is due is no trouble yet
 
 # What a stream is doing. Standby streams are another worker's, or nobody's yet; fenced ones met a newer
 # owner, and wait for the group to say whose they are. A backfill waits until there is something to read,
@@ -47,8 +49,8 @@ class StreamStatus:
     """One stream. Times are Unix seconds, None for "not yet"; `since` is when the worker took it up.
 
     `owner` is the worker that carries it, as far as the workers' group said; `left_s` is about how long a
-    backfill will still take; `failures` are what failed within the last hour, newest first,
-    `moves` the newest changes of nodes.
+    backfill will still take; `failures` and `missed` are what failed, and which scheduled runs did not happen,
+    within the last hour, newest first; `moves` the newest changes of nodes.
     """
 
     kind: str
@@ -64,6 +66,7 @@ class StreamStatus:
     left_s: float | None = None
     failures: tuple[FailedJob, ...] = ()
     moves: Moves = field(default_factory=Moves)
+    missed: tuple[MissedRun, ...] = ()
 
     @property
     def role(self) -> str:
@@ -82,11 +85,28 @@ class StreamStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryStatus:
+    """The canary that this worker sends, every `interval_s` seconds.
+
+    `landed` is when the last one arrived (Unix seconds) that this worker knows of, `seconds` how long it took;
+    `mishap` the last one that did not, None once another arrived.
+    """
+
+    task: str
+    interval_s: float
+    landed: float | None = None
+    seconds: float | None = None
+    mishap: Mishap | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SourceStatus:
     """One orchestrator; `up` is None where no answer is new enough to tell, `requests_per_s` is over the last minute.
 
     `answers_s` is how long the source took to answer half of that minute's requests, and 95 % of them.
-    `token_expires` and `certificate_expires` (Unix seconds) are None where nobody knows.
+    `token_expires` and `certificate_expires` (Unix seconds) are None where nobody knows; `token_renewal` is when
+    this worker renews the token, in the past where that fails, None where it does not. `canary` is None where
+    there is none, or another worker sends it.
     """
 
     name: str
@@ -98,6 +118,14 @@ class SourceStatus:
     token_expires: float | None = None
     certificate_expires: float | None = None
     answers_s: tuple[float, float] | None = None
+    token_renewal: float | None = None
+    canary: CanaryStatus | None = None
+
+    def token_ends_soon(self, within_s: float, now: float) -> bool:
+        """Whether the token ends within so long and nothing will renew it by itself."""
+        if self.token_expires is None or self.token_expires - now >= within_s:
+            return False
+        return self.token_renewal is None or self.token_renewal + RENEWAL_PATIENCE_S < now
 
     @property
     def failures(self) -> tuple[FailedJob, ...]:

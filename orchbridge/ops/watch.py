@@ -22,6 +22,7 @@ from orchbridge.ops.failures import Failures
 from orchbridge.ops.gauges import Gauges
 from orchbridge.ops.lines import tell
 from orchbridge.ops.metrics import Metrics
+from orchbridge.ops.missed import Missed
 from orchbridge.ops.pulse import Pulse
 from orchbridge.ops.repeats import Repeats
 from orchbridge.ops.sharing import Sharing
@@ -50,7 +51,7 @@ class OpsWatch:
         self._bounds = Bounds(metrics, name_series)
         self._gauges = Gauges(metrics, self._bounds)
         self._account = Account(metrics, self._bounds)
-        self._failures, self._changes = Failures(), Changes()
+        self._failures, self._changes, self._missed = Failures(), Changes(), Missed()
         self._metrics = metrics
         self._view = view
         self._version = version
@@ -124,6 +125,7 @@ class OpsWatch:
         self._account.committed(labels, batch.records, now)
         self._failures.committed(labels, batch.records, now)
         self._changes.committed(labels, batch.records, now)
+        self._missed.committed(labels, batch.records, now)
         self._log.debug("batch.committed", stream=stream.name, records=len(batch.records), seconds=round(seconds, 4))
         tell(self._log, stream, batch.records)
 
@@ -260,6 +262,7 @@ class OpsWatch:
         self._gauges.forget(where(stream.source, stream.kind), alone=alone)
         self._failures.forget(where(stream.source, stream.kind))
         self._changes.forget(where(stream.source, stream.kind))
+        self._missed.forget(where(stream.source, stream.kind))
         if stream.kind not in self._sources[stream.source].streams:
             del self._fates[stream]  # a replay does not come back
 
@@ -290,6 +293,8 @@ class OpsWatch:
             token_expires=None if source.token_expires is None else source.token_expires(),
             answers_s=pulse.answers_s(now),
             certificate_expires=None if source.certificate_expires is None else source.certificate_expires(),
+            token_renewal=None if source.token_renewal is None else source.token_renewal(),
+            canary=None if source.canary is None else source.canary(),
         )
 
     def _seen(self, stream: StreamId, fate: Fate) -> StreamView:
@@ -322,4 +327,5 @@ class OpsWatch:
             left_s=None if view.progress is None else words.left_s(fate.first, now, view.progress),
             failures=self._failures.recent(now, where(stream.source, stream.kind)),
             moves=self._changes.told(where(stream.source, stream.kind), now),
+            missed=self._missed.recent(where(stream.source, stream.kind), now),
         )

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from orchbridge.core.view import StreamView
 from orchbridge.ops import status as words
-from orchbridge.ops.status import Mishap
+from orchbridge.ops.status import CanaryStatus, Mishap
 
 
 class Asked(Protocol):
@@ -30,8 +30,9 @@ class Asked(Protocol):
 class Watched:
     """One configured source: its streams with the seconds between looks, and its budget of requests.
 
-    The `quiet` streams are told of only once they have something to do. `token_expires` and
-    `certificate_expires` return Unix seconds, None as long as nobody knows.
+    The `quiet` streams are told of only once they have something to do. `token_expires`, `token_renewal`
+    and `certificate_expires` return Unix seconds, None as long as nobody knows; `canary` returns what this
+    worker knows of its canary.
     """
 
     name: str
@@ -41,6 +42,8 @@ class Watched:
     quiet: frozenset[str] = frozenset()
     token_expires: Callable[[], float | None] | None = None
     certificate_expires: Callable[[], float | None] | None = None
+    token_renewal: Callable[[], float | None] | None = None
+    canary: Callable[[], CanaryStatus | None] | None = None
 
 
 @dataclass(slots=True)

@@ -134,7 +134,9 @@ class Client:
 
     @property
     def token_generation(self) -> int:
-        """A number that is another one for every new token in the file."""
+        """A number that is another one for every new token in the file, which is read again where it has changed."""
+        if not self.token_refused():  # which forgets what was denied to the one before
+            self._token.read_if_changed()
         return self._token.generation
 
     def changed(self) -> bool:
@@ -144,6 +146,13 @@ class Client:
         when one of them differs from what was loaded.
         """
         return self._denials.lifted()
+
+    def token_refused(self) -> bool:
+        """Whether nothing at all is asked until a person has changed the token or a certificate file.
+
+        A right that is missing in one place is not that: with `changed` false, the rest is asked all the same.
+        """
+        return self._denials.standing() is not None
 
     async def answer(self, question: Question) -> Answer:
         """Return the answer, Trouble included; raise Denied where only a person can help."""

@@ -17,6 +17,7 @@ class Denials:
         self._token = token
         self._pool = pool
         self._known: dict[str, Denied] = {}
+        self._generation = token.generation  # of the token that was denied
 
     def lifted(self) -> bool:
         """Whether asking again may help: true as long as nothing is denied.
@@ -24,7 +25,7 @@ class Denials:
         Looks at the token and certificate files (a few stat calls), and forgets the denials
         when one of them differs from what was loaded.
         """
-        if self._token.changed or self._pool.stale:
+        if self._token.changed or self._token.generation != self._generation or self._pool.stale:
             self._known.clear()
         return not self._known
 
@@ -36,6 +37,7 @@ class Denials:
 
     def add(self, denial: Denial, place: str) -> Denied:
         """Remember a refusal; return it as the error to raise."""
+        self._generation = self._token.generation
         denied = Denied(denial.message, hint=denial.hint, kind=denial.kind)
         self._known[_EVERYTHING if denial.everything else place] = denied
         return denied

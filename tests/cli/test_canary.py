@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +24,7 @@ from orchbridge.core.batch import Batch
 from orchbridge.core.errors import SinkLost
 from orchbridge.core.ports import Share, StreamId
 from orchbridge.core.records import JOBS, Record
+from orchbridge.ops import chores
 from orchbridge.ops.catalogue import CANARY_REASONS
 from orchbridge.orchestrator import Access, Client
 from orchbridge.orchestrator.api import starting
@@ -285,6 +286,8 @@ async def test_a_bug_of_the_canary_does_not_end_the_bridge(monkeypatch: pytest.M
     async with nest(errand(nodes=nodes_of())) as found:
         await until("the failure", lambda: found.failures)
         assert found.failures == {"internal": 1}
+        (line,) = found.told("canary.failed")
+        assert re.fullmatch(r"RuntimeError at cli/canary/flight\.py:\d+ fly", line["error"])
         assert "hunter2" not in repr(found.lines)
         await until("the stream goes on", lambda: found.store.records)
 
@@ -320,31 +323,42 @@ listen = "127.0.0.1:0"
 """
 
 
-async def test_in_the_whole_program_it_is_in_the_files_when_it_has_landed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sink", ["jsonl", "stdout"])
+async def test_in_the_whole_program_all_of_it_is_in_the_sink_at_the_moment_it_lands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], sink: str
+) -> None:
+    """What is not vouched for yet is not there."""
+    moments: list[str] = []
+    landed = chores.Canary.landed
+
+    def looked(canary: chores.Canary, seconds: float, now: float) -> None:
+        landed(canary, seconds, now)
+        moments.append(vouched(tmp_path / "records") if sink == "jsonl" else capfd.readouterr().out)
+
+    monkeypatch.setattr(chores.Canary, "landed", looked)
     world = World(QUICK, start=time.time())
     async with served(world, token="letmein") as url:
-        (tmp_path / "config.toml").write_text(CONFIG.format(url=url, nodes=json.dumps(nodes_of())))
-        stop, running = Stop(), asyncio.get_running_loop().create_future()
-        settings = load(tmp_path / "config.toml", {})
-        whole = asyncio.create_task(bridge(settings, stop, started=running.set_result))
-        address = (await running).address
-
-        async def landed() -> bool:
-            async with httpx.AsyncClient() as client:
-                text = (await client.get(f"{address}metrics")).text
-            return 'orchbridge_canary_seconds_count{source="prod"} 1.0' in text
-
-        async with asyncio.timeout(20):
-            while not await landed():  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
-        (job,) = [job.id for job in world.jobs.values() if job.options.get("description") == flight.MARK]
-        lines = (tmp_path / "records" / "pe.prod.jobs.jsonl").read_text().splitlines()
-        found = [json.loads(line) for line in lines if f'"{job}"' in line]
-        (summary,) = [each["data"] for each in found if each["type"].endswith("job.summary.v1")]
-        assert summary["complete"] is True
-        assert summary["expected"]["nodes"] == 2
+        text = CONFIG.format(url=url, nodes=json.dumps(nodes_of())).replace('"jsonl"', f'"{sink}"')
+        (tmp_path / "config.toml").write_text(text)
+        stop = Stop()
+        whole = asyncio.create_task(bridge(load(tmp_path / "config.toml", {}), stop))
+        await until("the canary", lambda: moments)
         stop.ask()
         await whole
+    (job,) = [job.id for job in world.jobs.values() if job.options.get("description") == flight.MARK]
+    lines = [line for line in moments[0].splitlines() if line.startswith("{") and f'"job/{job}' in line]
+    found = [json.loads(line) for line in lines]
+    (summary,) = [each["data"] for each in found if each["type"].endswith("job.summary.v1")]
+    assert summary["complete"] is True
+    assert summary["expected"]["nodes"] == 2
+    assert sum(each["type"].endswith("job.node.finished.v1") for each in found) == 2
+
+
+def vouched(folder: Path) -> str:
+    """Return what the files hold that a reader may trust."""
+    marks = json.loads((folder / "orchbridge.cursors.json").read_text())["files"]
+    parts = [(folder / f"{topic}.jsonl", mark["size"]) for topic, mark in marks.items() if mark["size"]]
+    return "".join(path.read_bytes()[:size].decode() for path, size in parts)
 
 
 def test_a_replay_of_the_job_is_not_its_arrival() -> None:

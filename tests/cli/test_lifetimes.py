@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -21,6 +22,40 @@ from orchbridge.sim.world import World
 
 ASKED = "POST auth/token/authenticate"
 DAY_S = 86_400.0
+
+
+async def lines_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, due: float | None, **knobs: str) -> list[Any]:
+    """Return what is said of a token that is renewed at this moment, over some looks."""
+    monkeypatch.setattr(lifetimes, "FIRST_S", 0.0)
+    monkeypatch.setattr(lifetimes, "LOOK_S", 0.01)
+    monkeypatch.setattr(lifetimes, "ASK_S", 0.0)
+    (tmp_path / "token").write_text("old")
+    world = World("quiet", knobs=Knobs(**knobs), start=time.time())
+    async with served(world, token=None) as url:
+        async with Client(Access("prod", url, token_file=tmp_path / "token", rbac_url=url)) as client:
+            known = Lifetimes({"prod": client}, lambda _: due)
+            with structlog.testing.capture_logs() as lines:
+                async with known.following():
+                    await until("some looks", lambda: world.requests[ASKED] >= 4)
+    return list(lines)
+
+
+async def test_a_token_that_is_renewed_is_told_of_where_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await lines_of(tmp_path, monkeypatch, time.time() + 9.0, token_life="days:2") == []
+    (line,) = await lines_of(tmp_path, monkeypatch, time.time() - 900.0, token_life="days:2")
+    assert line["event"] == "token.ends_soon"
+    assert "token.not_renewed" in line["hint"]
+
+
+async def test_a_refused_token_is_a_line_also_where_no_stream_is_parked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (line,) = await lines_of(tmp_path, monkeypatch, None, auth_fault="revoked")
+    assert (line["event"], line["log_level"]) == ("token.refused", "warning")
+    assert "old" not in line["error"]
+    assert line["hint"]
 
 
 async def until(what: str, true: Callable[[], object]) -> None:

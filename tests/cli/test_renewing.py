@@ -11,9 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from orchbridge.cli import renewing
 from orchbridge.cli.check import renewal
 from orchbridge.cli.renewing import Renewable, Renewing
 from orchbridge.config import Source
-from orchbridge.core.ports import StreamId
+from orchbridge.core.errors import Denied
 from orchbridge.core.questions import JobsPage, Page
 from orchbridge.ops.catalogue import RENEWALS
 from orchbridge.ops.metrics import Metrics
@@ -35,7 +36,6 @@ from orchbridge.sim.serve import served
 from orchbridge.sim.world import World
 from tests.cli.birds import until
 
-STREAM = StreamId("prod", "jobs")
 RENEW = "POST tokens"
 LOOK = "POST auth/token/authenticate"
 OLD = "0the0first0token"
@@ -47,6 +47,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renewing, "FIRST_S", 0.0)
     monkeypatch.setattr(renewing, "LOOK_S", 0.02)
     monkeypatch.setattr(renewing, "AGAIN_S", 0.3)
+    monkeypatch.setattr(renewing, "ASK_S", 0.05)
 
 
 @pytest.fixture
@@ -97,19 +98,21 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(folder: Path, life_s: float, *, workers: int = 1, suffix: str = "", **knobs: str) -> AsyncIterator[Desk]:
-    """Simulator and workers that look after one token file; the first one carries the stream."""
+async def desk(
+    folder: Path, life_s: float, *, lags: Sequence[float] = (0.0,), suffix: str = "", **knobs: str
+) -> AsyncIterator[Desk]:
+    """Simulator and workers, one for each of the lags, that look after one token file."""
     world = World("empty:nodes=2", knobs=Knobs(**knobs), start=time.time())
     file = folder / "token"
     file.write_text(f"{OLD}{suffix}\n")
     file.chmod(0o640)
     async with served(world, token="not this one") as url:
         world.people.issue(world.people.users["ops"], life_s, world.advance(0.01), OLD)
-        clients = [Client(Access("prod", url, token_file=file, rbac_url=url)) for _ in range(workers)]
-        metrics = [Metrics() for _ in range(workers)]
+        clients = [Client(Access("prod", url, token_file=file, rbac_url=url)) for _ in lags]
+        metrics = [Metrics() for _ in lags]
         crew = [
-            Renewing([Renewable("prod", STREAM, file)], {"prod": client}, counts)
-            for client, counts in zip(clients, metrics, strict=True)
+            Renewing([Renewable("prod", file)], {"prod": client}, counts, partial(float, lag))
+            for client, counts, lag in zip(clients, metrics, lags, strict=True)
         ]
         found = Desk(world, url, file, clients, metrics, crew)
         with capture_logs() as lines:
@@ -118,14 +121,20 @@ async def desk(folder: Path, life_s: float, *, workers: int = 1, suffix: str = "
                 for client, worker in zip(clients, crew, strict=True):
                     await stack.enter_async_context(client)
                     await stack.enter_async_context(worker.working())
-                crew[0].taken(STREAM)
                 yield found
         assert OLD not in repr(lines)
         assert not any(token.text in repr(lines) for token in found.issued)
 
 
-async def test_it_outlives_its_first_token_and_the_next_ones(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewing, "ASK_S", 0.05)
+@asynccontextmanager
+async def caring(found: Desk, file: Path) -> AsyncIterator[Client]:
+    """One more worker, that reads this file."""
+    async with Client(Access("prod", found.url, token_file=file, rbac_url=found.url)) as client:
+        async with Renewing([Renewable("prod", file)], {"prod": client}, Metrics(), partial(float, 0)).working():
+            yield client
+
+
+async def test_it_outlives_its_first_token_and_the_next_ones(folder: Path) -> None:
     async with desk(folder, LIFE_S) as found:
         for number in range(3):
             before = found.token
@@ -154,35 +163,143 @@ async def renewals(found: Desk, number: int, worker: int = 0) -> None:
     await until("the renewal", lambda: found.counted(worker) == {"renewed": number})
 
 
-async def test_of_two_workers_one_renews_and_both_use_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewing, "ASK_S", 0.05)
-    async with desk(folder, LIFE_S, workers=2) as found:
-        found.age(0.7)
+async def test_of_two_workers_with_one_file_one_renews_and_both_use_it(folder: Path) -> None:
+    async with desk(folder, LIFE_S, lags=(0.0, 1.0)) as found:
+        found.age(0.67)
         await renewals(found, 1)
         assert found.token == found.issued[0].text
-        found.workers[0].lost(STREAM)
-        found.workers[1].taken(STREAM)
-        await found.looked()
-        assert len(found.issued) == 1
+        await found.looked(4)
+        assert found.counted(1) == {}, "whoever is later finds a fresh one"
+        for worker in found.workers:
+            due = worker.due("prod")
+            assert due is not None
+            assert due - time.time() == pytest.approx(LIFE_S * 2 / 3, abs=LIFE_S * renewing.SPREAD + 30)
         found.age(1.0)
         for client in found.clients:
             assert isinstance(await client.answer(JobsPage(1)), Page)
-        found.age(0.7, found.token)
-        await renewals(found, 1, worker=1)
-        assert len(found.issued) == 2
-        assert found.counted(0) == {"renewed": 1}
+        assert len(found.issued) == 1
 
 
-async def test_whoever_does_not_carry_the_stream_leaves_it_alone(folder: Path) -> None:
-    async with desk(folder, LIFE_S, workers=2) as found:
-        found.workers[0].lost(STREAM)
+async def test_also_at_the_same_moment_one_token_comes_of_it(folder: Path) -> None:
+    async with desk(folder, LIFE_S, lags=(0.0, 0.0, 0.0)) as found:
         found.age(0.7)
-        await asyncio.sleep(1.2)
-        assert found.issued == []
+        await until("the end of it", lambda: any(found.counted(number).get("renewed") for number in range(3)))
+        await found.looked(9)
+        (left,) = [token for token in found.issued if not token.revoked]
+        assert found.token == left.text
+        outcomes = [outcome for number in range(3) for outcome in found.counted(number)]
+        assert sorted(outcomes) == ["renewed", *["superseded"] * (len(found.issued) - 1)]
 
 
-async def test_what_keeps_it_from_being_kept_alive_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewing, "ASK_S", 0.05)
+OTHER = "0the0other0token"
+
+
+async def test_each_worker_keeps_a_file_of_its_own_alive(folder: Path) -> None:
+    """Also one that stands by: it needs its token on the day it takes over."""
+    file = folder / "other"
+    file.write_text(f"{OTHER}\n")
+    async with desk(folder, LIFE_S) as found:
+        people = found.world.people
+        people.issue(people.users["ada"], LIFE_S, found.world.course.now, OTHER)
+        async with caring(found, file):
+            found.age(0.7)
+            found.age(0.7, OTHER)
+            await renewals(found, 1)
+            await until("the other's", lambda: file.read_text().strip() != OTHER)
+        assert {found.token, file.read_text().strip()} == {token.text for token in found.issued}
+        assert {token.user.login for token in found.issued} == {"ops", "ada"}
+
+
+async def test_a_right_that_is_missing_keeps_no_token_from_being_renewed(folder: Path) -> None:
+    """A stream that is parked for it waits for a person, and the others need the token."""
+    async with desk(folder, LIFE_S) as found:
+        token = found.world.people.known(OLD)
+        assert token is not None
+        token.user = found.world.people.users["nobody"]
+        with pytest.raises(Denied):
+            await found.clients[0].answer(JobsPage(1))
+        assert not found.clients[0].changed()
+        found.age(0.7)
+        await renewals(found, 1)
+
+
+@pytest.mark.parametrize("how", ["revoked", "locked", "ended"])
+async def test_where_the_token_is_refused_nothing_is_asked_until_a_person_has_changed_it(
+    folder: Path, how: str
+) -> None:
+    async with desk(folder, LIFE_S) as found:
+        await until("a look", lambda: found.workers[0].due("prod"))
+        token = found.world.people.known(OLD)
+        assert token is not None
+        if how == "ended":
+            found.age(1.1)
+        elif how == "revoked":
+            token.revoked = True
+        else:
+            token.user.about["is_revoked"] = True
+        await until("the end of the plan", lambda: found.workers[0].due("prod") is None)
+        with pytest.raises(Denied):
+            await found.clients[0].answer(JobsPage(1))
+        await asyncio.sleep(0.1)
+        before = found.world.requests.total()
+        await asyncio.sleep(0.3)
+        assert found.world.requests.total() == before
+        assert RENEW not in found.world.requests
+        assert "POST auth/token" not in found.world.requests, "never a login"
+        assert found.counted() == {}
+
+
+async def test_a_look_without_an_answer_is_followed_by_another_one_soon(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewing, "ASK_S", 3600.0)
+    async with desk(folder, LIFE_S, faults="503") as found:
+        await until("two looks", lambda: found.counted().get("unreachable", 0) >= 2)
+        found.age(0.7)
+        found.world.knobs = found.world.knobs.turned({"faults": "none"})
+        await until("the renewal", lambda: found.counted().get("renewed") == 1)
+        told = [line["outcome"] for line in found.lines if line["event"] == "token.not_renewed"]
+        assert told == ["unreachable"], "once for all of them"
+
+
+def test_looks_become_rarer_but_for_a_token_that_lives_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renewing, "AGAIN_S", 10.0)
+    monkeypatch.setattr(renewing, "ASK_S", 3600.0)
+    post = Renewing([Renewable("prod", Path("token"))], {}, Metrics())._posts["prod"]
+    assert [post.again_s() for _ in range(20)][-1] == 3600.0
+    post.span_s = 1200.0
+    assert post.again_s() == 100.0
+
+
+async def test_a_worker_that_carries_nothing_learns_soon_of_a_token_that_somebody_put_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewing, "ASK_S", 3600.0)
+    async with desk(folder, LIFE_S) as found:
+        await until("a look", lambda: found.workers[0].due("prod"))
+        before = found.workers[0].due("prod")
+        found.world.people.issue(found.world.people.users["ops"], 9 * LIFE_S, found.world.course.now, BY_HAND)
+        found.file.write_text(f"{BY_HAND}\n")
+        await until("the other's time", lambda: found.workers[0].due("prod") != before)
+        assert found.workers[0].due("prod") == pytest.approx(time.time() + 6 * LIFE_S, abs=60)
+
+
+async def test_a_bug_of_ours_is_counted_and_told_by_its_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError(OLD)
+
+    async with desk(folder, LIFE_S) as found:
+        monkeypatch.setattr(renewing, "ASK_S", 3600.0)
+        found.age(0.7)
+        monkeypatch.setattr(found.clients[0].tokens, "renew", broken)
+        await until("the end of it", found.counted)
+        assert found.counted() == {"internal": 1}
+        (line,) = [line for line in found.lines if line["event"] == "token.not_renewed"]
+        assert line["at"].startswith("cli/renewing.py:")
+        assert line["error"] == "RuntimeError"
+
+
+async def test_what_keeps_it_from_being_kept_alive_stays(folder: Path) -> None:
     async with desk(folder, LIFE_S, suffix="|no_keepalive") as found:
         found.age(0.7)
         await renewals(found, 1)
@@ -190,7 +307,10 @@ async def test_what_keeps_it_from_being_kept_alive_stays(folder: Path, monkeypat
 
 
 @pytest.mark.parametrize("life", ["long", "untold"])
-async def test_what_need_not_or_cannot_be_renewed_is_not(folder: Path, life: str) -> None:
+async def test_what_need_not_or_cannot_be_renewed_is_not(
+    folder: Path, life: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewing, "ASK_S", 3600.0)
     async with desk(folder, 3600.0) as found:
         if life == "untold":
             found.file.write_text("not this one")
@@ -340,7 +460,6 @@ KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from orchbridge.cli import renewing
-from orchbridge.core.ports import StreamId
 from orchbridge.ops.metrics import Metrics
 from orchbridge.orchestrator import Access, Client
 renewing.FIRST_S, renewing.LOOK_S = 0.0, 0.02
@@ -348,30 +467,27 @@ url, file = sys.argv[1], Path(sys.argv[2])
 os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 async def main():
     async with Client(Access("prod", url, token_file=file, rbac_url=url)) as client:
-        stream = StreamId("prod", "jobs")
-        worker = renewing.Renewing([renewing.Renewable("prod", stream, file)], {"prod": client}, Metrics())
+        worker = renewing.Renewing([renewing.Renewable("prod", file)], {"prod": client}, Metrics(), lambda: 0.0)
         async with worker.working():
-            worker.taken(stream)
             await asyncio.sleep(20)
 asyncio.run(main())
 """
 
 
 async def test_killed_between_the_answer_and_the_rename_the_old_one_goes_on(folder: Path) -> None:
-    async with desk(folder, LIFE_S) as found:
-        found.workers[0].lost(STREAM)
+    async with desk(folder, LIFE_S, lags=()) as found:
         found.age(0.7)
         arguments = [sys.executable, "-c", KILLED, found.url, str(found.file)]
         done = await asyncio.to_thread(subprocess.run, arguments, timeout=30, check=False)
         assert done.returncode == -signal.SIGKILL
         assert len(found.issued) == 1
         assert found.token == OLD
-        assert isinstance(await found.clients[0].answer(JobsPage(1)), Page)
         (left,) = folder.glob(f".token.*{SUFFIX}")  # noqa: ASYNC240
         assert stat.S_IMODE(left.stat().st_mode) & 0o007 == 0
         os.utime(left, (0, 0))
-        found.workers[0].taken(STREAM)
-        await until("the next one's renewal", found.counted)
+        async with caring(found, found.file) as client:
+            assert isinstance(await client.answer(JobsPage(1)), Page)
+            await until("the next one's renewal", lambda: found.token != OLD)
         assert found.token == found.issued[-1].text
         assert names(folder) == ["token"], "what was left is gone"
 

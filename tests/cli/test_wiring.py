@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -87,15 +86,3 @@ def test_activity_and_schedules_come_on_request(tmp_path: Path) -> None:
     for kind, channel in (("activity-rbac", "audit"), ("schedules", "jobs")):
         assert channel in needs.channels(streams[kind].id)
         assert channel in catalogue.channels(kind)
-
-
-@pytest.mark.parametrize("streams", [["activity"], ["activity", "jobs"], ["plans", "activity"], ["schedules"]])
-def test_whoever_renews_a_token_carries_a_stream_that_there_is(tmp_path: Path, streams: list[str]) -> None:
-    file = tmp_path / "orchbridge.toml"
-    (tmp_path / "token").write_text("t")
-    plain = CONFIG.format(token=tmp_path / "token", start="now", sink='type = "stdout"')
-    file.write_text(plain.replace('start = "now"\n', f"renew_token = true\nstreams = {json.dumps(streams)}\n"))
-    settings = load(file, {})
-    there = [stream.id for several in wiring.streams_of(settings).values() for stream in several]
-    (renewable,) = wiring.renewables_of(settings)
-    assert renewable.stream == there[0]

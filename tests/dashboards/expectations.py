@@ -11,6 +11,7 @@ from tests.dashboards.expect import Adds, Between, Exact, Expectation, Follows, 
 from tests.dashboards.stage import SCRAPE_S
 
 CALM = "nothing of the kind happened in the story"
+ON_REQUEST = "nobody asked for it here; test_on_request.py has it switched on"
 DELAY = "the machine decides; a lap is due every 0.25 s and the machine may be busy"
 ALL_DONE = true.number(lambda view: 0.0)
 
@@ -57,6 +58,10 @@ JOBS: dict[str, tuple[Expectation, ...]] = {
     "Wait of 95 in 100 jobs, by type": (Exact(("type",), partial(true.quantile, 0.95, "waited"), sparse=True),),
     "Node results": (Adds(("result",), true.results),),
     "Node results in the time range": (Exact(("result",), true.results, stretched=True, within=0.5),),
+    "Scheduled runs that did not happen": (Nothing(ON_REQUEST),),
+    "Scheduled jobs": (Nothing(ON_REQUEST),),
+    "Changes of schedules": (Nothing(ON_REQUEST),),
+    "Activity in the console": (Nothing(ON_REQUEST),),
 }
 
 NODES: dict[str, tuple[Expectation, ...]] = {
@@ -126,6 +131,11 @@ BRIDGE: dict[str, tuple[Expectation, ...]] = {
     "Group shared out anew": (Exact((), ALL_DONE),),
     "Token expires in": (Exact(("source",), ours.tokens, within=1.0),),
     "Certificate expires in": (Exact(("source",), ours.certificates, within=1.0),),
+    "Last canary, in intervals": (Nothing(ON_REQUEST),),
+    "Canary, from command to commit": (Nothing(ON_REQUEST),) * 2,
+    "Canaries that did not arrive": (Nothing(ON_REQUEST),),
+    "Token is renewed in": (Nothing(ON_REQUEST),),
+    "Renewals of tokens": (Nothing(ON_REQUEST),),
 }
 
 EXPECTED = {

@@ -56,7 +56,7 @@ class Stage:
         prod = {"jobs": 2.0, "plans": 2.0, "inventory": 30.0} | dict.fromkeys(self.quiet, 2.0)
         known = (lambda: 41.5, self.quiet, lambda: START + 86_400, lambda: START + 99)
         sources = [
-            Watched("prod", "pe.example.com:8143", prod, *known),
+            Watched("prod", "pe.example.com:8143", prod, *known, token_renewal=lambda: START + 3_600),
             Watched("lab", "lab.example.com:8143", {"jobs": 2.0}),
         ]
         self.watch = OpsWatch(

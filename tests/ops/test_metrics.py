@@ -157,7 +157,7 @@ def test_every_metric_of_the_catalogue_is_reached() -> None:
     stage.metrics.add("orchbridge_series_overflow_total", "prod", "environment")
     AlarmBook(stage.metrics)
     Renewals(stage.metrics, "prod").tried("renewed")
-    canary = Canary(stage.metrics, "prod", 900.0)
+    canary = Canary(stage.metrics, "prod", "facts", 900.0)
     canary.taken(START)
     canary.landed(3.5, START)
     stage.watch.claimed(StreamId("prod", "jobs-backfill"), StreamView(progress=Progress(1, 2)))

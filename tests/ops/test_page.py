@@ -24,12 +24,13 @@ from orchbridge.ops.changes import Change, Moves
 from orchbridge.ops.failures import ErrorGroup, FailedJob
 from orchbridge.ops.grouped import grouped
 from orchbridge.ops.metrics import Metrics
+from orchbridge.ops.missed import MissedRun
 from orchbridge.ops.page import page
 from orchbridge.ops.page.html import Html, el
 from orchbridge.ops.page.parts import RUNBOOKS, shares
 from orchbridge.ops.page.style import DARK, LIGHT, PARTS_ON, STYLE, TEXT_ON
 from orchbridge.ops.runbooks import runbooks
-from orchbridge.ops.status import GroupStatus, Mishap, SourceStatus, Status, StreamStatus, ready
+from orchbridge.ops.status import CanaryStatus, GroupStatus, Mishap, SourceStatus, Status, StreamStatus, ready
 from tests.ops.stage import START
 
 CREATED = "2026-05-05T19:49:00Z"
@@ -105,15 +106,20 @@ def everything() -> Status:
     moves = Moves((Change("db01", "disconnected", CREATED, START, "b1"),), {"disconnected": 1})
     nodes = StreamView(nodes_connected=98, nodes_disconnected=2, nodes_by_broker={"b1": 97, "": 1})
     ended = (job(7, state="finished", complete=True, finished=CREATED), job(6, state="failed", complete=False))
-    return status(
+    run = MissedRun(31, "task", "package", CREATED, "submission_error", START - 9, "x/unknown-environment")
+    canary = CanaryStatus("facts", 900.0, START - 950, 3.2, Mishap(START - 50, "timeout: not in time", "look at it"))
+    told = status(
         stream(view=StreamView(cursor="job 9", jobs_by_state={"running": 2}, running=(job(8), job(9)), recent=ended),
                failures=(broken(5), broken(4)), mishap=Mishap(START - 9, "the list: timeout", "raise timeout_s")),
         stream("plans", view=StreamView(jobs_by_state={"running": 1}, running=(job(3, kind="plan"),))),
         stream("inventory", view=nodes, moves=moves),
         stream("jobs-backfill", view=StreamView(progress=Progress(10, 100, 2)), left_s=180.0),
         stream("activity", state="standby", owner="w2"),
+        stream("schedules", missed=(run,)),
         group=GroupStatus("orchbridge", ("w1", "w2"), START),
     )  # fmt: skip
+    ends = {"token_expires": START + 9_000, "token_renewal": START + 60}
+    return replace(told, sources=(replace(told.sources[0], canary=canary, **ends),))
 
 
 def test_the_verdict_says_what_to_do() -> None:
@@ -130,12 +136,50 @@ def test_the_verdict_says_what_to_do() -> None:
         ({"up": False}, "prod does not answer"),
         ({"token_expires": START + 86_400}, "token of prod expires in 1 d"),
         ({"certificate_expires": START - 1}, "certificate of prod has expired"),
+        (
+            {"token_expires": START + 9_000, "token_renewal": START - 600},
+            "in 2 h 30 min (its renewal failed); replace it",
+        ),
+        ({"canary": CanaryStatus("facts", 900.0, mishap=Mishap(START, "denied: no"))}, "did not arrive: denied: no"),
     ],
 )
 def test_the_verdict_warns_before_it_is_too_late(change: dict[str, Any], words: str) -> None:
+    assert words in of_source(**change).text(id="verdict")
+
+
+def test_a_token_that_is_renewed_in_time_is_no_worry() -> None:
+    tree = of_source(token_expires=START + 9_000, token_renewal=START + 3_600)
+    assert "moving" in tree.text(id="verdict", role="status")
+    assert "token is renewed in 1 h 0 min" in tree.text(class_="facts")
+    assert "token is renewed not: due 2 min 0 s ago" in of_source(token_renewal=START - 120).text(class_="facts")
+
+
+def test_the_canary_is_told_of_where_it_is_sent() -> None:
+    assert "last canary arrived none yet" in of_source(canary=CanaryStatus("facts", 900.0)).text(class_="facts")
+    landed = CanaryStatus("facts", 900.0, START - 65, 3.21)
+    tree = of_source(canary=landed)
+    assert "canary facts, every 15 min 0 slast canary arrived 1 min 5 s ago, in 3.2 s" in tree.text(class_="facts")
+    mishap = Mishap(START - 5, "timeout: the certificate of job 7 is not in the sink within 300 s", "look at the sink")
+    told = of_source(canary=replace(landed, mishap=mishap)).text(class_="mishap warning")
+    assert "did not arrive, 5.0 s ago: timeout" in told
+    assert "What to do: look at the sink." in told
+    assert "runbook" in told
+
+
+def test_scheduled_runs_that_did_not_happen_are_named() -> None:
+    run = MissedRun(
+        31, "task", "package", "2026-05-05T19:45:00Z", "submission_error", START - 9, "x/unknown-environment"
+    )
+    tree = seen(stream("schedules", missed=(run, *[replace(run, at=START - 99)] * 6)))
+    assert "7 scheduled runs of prod did not happen within the last hour" in tree.text(id="verdict")
+    told = tree.text(class_="mishap warning")
+    assert "task package of schedule 31, planned for 2026-05-05T19:45:00Z: submission_error: x/unknown-env" in told
+    assert "and 2 more missed runs" in tree.text(class_="soft more")
+
+
+def of_source(**change: Any) -> Tree:
     told = status(stream())
-    warned = Tree(page(replace(told, sources=(replace(told.sources[0], **change),)), ()))
-    assert words in warned.text(id="verdict")
+    return Tree(page(replace(told, sources=(replace(told.sources[0], **change),)), ()))
 
 
 def test_an_error_is_loud_while_it_lasts_and_then_fades() -> None:

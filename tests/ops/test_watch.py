@@ -16,6 +16,7 @@ from orchbridge.core.records import JOB_STATE, NODE_STATE, NOTICES, PLANS, QUARA
 from orchbridge.core.view import RecentJob, StreamView
 from orchbridge.core.window import Progress
 from orchbridge.ops import catalogue
+from orchbridge.ops.missed import MissedRun
 from orchbridge.ops.pulse import Pulse
 from tests.ops.stage import JOBS_STREAM, NODES_STREAM, PLANS_STREAM, START, Asked, Stage, batch, ended, record
 
@@ -194,7 +195,28 @@ def test_when_secrets_end_is_told_where_it_is_known(stage: Stage) -> None:
         assert stage.value(f"orchbridge_{name}_expiry_timestamp_seconds", "prod") == at
         assert stage.value(f"orchbridge_{name}_expiry_timestamp_seconds", "lab") is None
     stage.watch.revoked(JOBS_STREAM, "another worker joined")
-    assert stage.value("orchbridge_token_expiry_timestamp_seconds", "prod") is None
+    assert stage.value("orchbridge_certificate_expiry_timestamp_seconds", "prod") is None
+    assert stage.value("orchbridge_token_expiry_timestamp_seconds", "prod") == START + 86_400, "it has its own token"
+
+
+def test_a_scheduled_run_that_did_not_happen_is_a_line_and_stands_for_an_hour(stage: Stage) -> None:
+    schedules = StreamId("prod", "schedules")
+    error = msgspec.Raw(b'{"kind": "puppetlabs.orchestrator/unknown-environment", "msg": "hunter2"}')
+    schedule = {"id": 31, "type": "task", "name": "package"}
+    told = {"schedule": schedule, "planned_at": "2026-05-05T19:45:00Z", "reason": "submission_error", "error": error}
+    missed = record("schedule.run.missed.v1", told, key="schedule/31")
+    stage.watch.committed(schedules, batch(missed, msgspec.structs.replace(missed, replay=True)), 0.02)
+    (line,) = [line for line in stage.lines if line["event"] == "schedule.missed"]
+    assert (line["level"], line["schedule"], line["reason"]) == ("warning", 31, "submission_error")
+    assert line["error"] == "puppetlabs.orchestrator/unknown-environment"
+    assert "hunter2" not in repr(stage.lines)
+
+    def runs() -> list[MissedRun]:
+        return [run for stream in stage.watch.status().sources[0].streams for run in stream.missed]
+
+    assert [(run.name, run.planned, run.at) for run in runs()] == [("package", "2026-05-05T19:45:00Z", START)]
+    stage.clock.now += 3_600
+    assert runs() == []
 
 
 def test_answers_are_counted_by_what_they_hold(stage: Stage) -> None:

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchbridge.core.errors import ConfigError
+from orchbridge.core.errors import ConfigError, Denied
 from orchbridge.core.facts import Connection, Job
 from orchbridge.core.questions import (
     BrokerStatus,
@@ -218,3 +218,17 @@ async def test_an_address_that_is_not_safe_is_refused(url: str) -> None:
             pass
     assert refused.value.hint
     assert "pw" not in str(refused.value)
+
+
+async def test_a_new_token_lifts_what_was_denied_to_the_old_one_whoever_reads_it_first(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("old")
+    async with served(lambda _: answering({"kind": "x/not-permitted", "msg": "no"}, 403)) as door:
+        async with Client(Access("pe", door.url, token_file=file)) as client:
+            with pytest.raises(Denied):
+                await client.answer(JobsPage(1))
+            assert not client.changed()
+            assert not client.token_refused(), "one right is missing"
+            file.write_text("newer")
+            client._token.read()
+            assert client.changed()

@@ -77,6 +77,18 @@ async def test_a_healthy_orchestrator(tls: TlsFiles, token_file: Path) -> None:
     assert not any(name.startswith("POST") for name in asked if "inventory" not in name and "authenticate" not in name)
 
 
+async def test_a_token_that_is_renewed_is_no_worry_before_its_end(tls: TlsFiles, token_file: Path) -> None:
+    async with simulated(tls, token_file, token_life="days:0.0625") as (access, _):
+        short = await examined(access)
+        renewed = await examined(access, Reading(renewed=True))
+    assert (short["token life"].level, renewed["token life"].level) == ("warning", "ok")
+    assert "in 1.5 hours" in short["token life"].message
+    assert renewed["token life"].message.endswith("in 1.5 hours; it is renewed before")
+    async with simulated(tls, token_file, token_life="days:0") as (access, _):
+        ended = await examined(access, Reading(renewed=True))
+    assert ended["token life"].level == "failed"
+
+
 async def test_streams_that_are_not_read_are_not_looked_at(tls: TlsFiles, token_file: Path) -> None:
     async with simulated(tls, token_file, inventory="500", shape_version="2016.4") as (access, _):
         findings = await examined(access, Reading(("jobs",)))

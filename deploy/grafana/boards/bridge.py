@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deploy.grafana.boards.bridge_beside import BESIDE
 from deploy.grafana.boards.bridge_flow import BACKFILL, POSITION, SPEED
 from deploy.grafana.boards.bridge_source import SOURCE_ROW
 from deploy.grafana.boards.bridge_trust import COMPLETE, PROCESS
@@ -128,6 +129,7 @@ BOARD = Board(
         Row("Completeness", COMPLETE),
         Row("Backfill", BACKFILL),
         Row("Process and credentials", PROCESS),
+        Row("Canary and renewal", BESIDE),
     ),
     variables=(SOURCE, STREAM),
     links=(STATUS_PAGE, RUNBOOKS),

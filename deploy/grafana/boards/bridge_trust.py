@@ -13,7 +13,6 @@ from deploy.grafana.boards.parts import (
     SOME,
     WARN,
     in_range,
-    once,
     per_second,
     pick,
     runbook,
@@ -131,7 +130,7 @@ def _expiry(title: str, metric: str, description: str, limits: tuple[Limit, ...]
         title=title,
         description=description,
         unit="s",
-        queries=(Query(f"{once(pick(metric, OF_SOURCE), 'source')} - time()", "{{source}}", now=True),),
+        queries=(Query(f"min by (source) ({pick(metric, OF_SOURCE)}) - time()", "{{source}}", now=True),),
         below=BAD,
         limits=limits,
         nothing=nothing,
@@ -192,8 +191,8 @@ PROCESS = (
     _expiry(
         "Token expires in",
         "orchbridge_token_expiry_timestamp_seconds",
-        "Life left to the RBAC token, where the server tells it. At 0 the streams park until a new one lies in "
-        "`token_file`.",
+        "Life left to the RBAC token, where the server tells it; of several workers' the one that ends first. At 0 the "
+        "streams park until a new one lies in `token_file`.",
         (Limit(3 * DAY, WARN), Limit(14 * DAY, GOOD)),
         "not told by the server",
         "OrchbridgeTokenExpiring",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deploy.grafana.boards.jobs_planned import PLANNED
 from deploy.grafana.boards.model import Board, Column, Limit, Matrix, Panel, Query, Row
 from deploy.grafana.boards.parts import (
     BAD,
@@ -326,6 +327,7 @@ BOARD = Board(
         Row("How they ended", _OUTCOMES),
         Row("Time", _TIMES),
         Row("Nodes of jobs", _NODES),
+        Row("Planned, and by whom", PLANNED),
     ),
     variables=(SOURCE, ENVIRONMENT),
     links=(STATUS_PAGE, RUNBOOKS),

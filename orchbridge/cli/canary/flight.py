@@ -54,8 +54,12 @@ async def fly(client: Client, errand: Errand, perch: Perch, last: int | None = N
             landed = await perch.landed(job)
             return _judged(landed, Flown(seconds=time.monotonic() - began, job=job, recovered=ref.recovered))
     except TimeoutError:
-        where = "no answer to the command" if job is None else f"the certificate of job {job} is not in the sink"
-        return Flown("timeout", job=job, error=f"{where} within {errand.timeout_s:g} s")
+        if job is None:
+            where, hint = "no answer to the command", "is the orchestrator slow or away? orchbridge check tells"
+        else:
+            where = f"the certificate of job {job} is not in the sink"
+            hint = "has the job ended in the console? if so, see what the status page says of the stream jobs"
+        return Flown("timeout", job=job, error=f"{where} within {errand.timeout_s:g} s", hint=hint)
     except OrchbridgeError as error:
         return Flown(_reason(error), job=job, error=str(error), hint=error.hint)
 

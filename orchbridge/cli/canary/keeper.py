@@ -14,10 +14,12 @@ import structlog
 from orchbridge.cli.canary.errand import Errand
 from orchbridge.cli.canary.flight import Flown, fly
 from orchbridge.cli.canary.perch import Perch
+from orchbridge.cli.slips import place
 from orchbridge.core.batch import Batch
 from orchbridge.core.ports import StreamId
 from orchbridge.ops.chores import Canary
 from orchbridge.ops.metrics import Metrics
+from orchbridge.ops.status import CanaryStatus
 from orchbridge.orchestrator import Client
 
 FIRST_S = 60.0  # within so long the first one is sent; not all sources at once, nor at the moment of a takeover
@@ -32,7 +34,9 @@ class Canaries:
 
     def __init__(self, errands: Sequence[Errand], clients: Mapping[str, Client], metrics: Metrics) -> None:
         self._errands, self._clients = errands, clients
-        self._counts = {errand.source: Canary(metrics, errand.source, errand.interval_s) for errand in errands}
+        self._counts = {
+            errand.source: Canary(metrics, errand.source, errand.task, errand.interval_s) for errand in errands
+        }
         self._perches = {errand.source: Perch(errand.stream) for errand in errands}
         self._last: dict[str, int] = {}
         self._log = structlog.get_logger("orchbridge")
@@ -62,6 +66,11 @@ class Canaries:
         perch = self._perches.get(stream.source)
         if perch is not None:
             perch.committed(stream, batch)
+
+    def status(self, source: str) -> CanaryStatus | None:
+        """Return what this worker knows of a source's canary, None where it sends none."""
+        counts = self._counts.get(source)
+        return None if counts is None else counts.status
 
     # -- at work ------------------------------------------------------------------------------
 
@@ -117,7 +126,7 @@ class Canaries:
         try:
             return await fly(self._clients[errand.source], errand, perch, self._last.get(errand.source))
         except Exception as error:
-            return Flown("internal", error=type(error).__name__, hint="please report it")
+            return Flown("internal", error=f"{type(error).__name__} at {place(error)}", hint="please report it")
 
     def _told(self, errand: Errand, flown: Flown) -> None:
         source, job = errand.source, flown.job
@@ -127,7 +136,7 @@ class Canaries:
             self._log.info("canary.skipped", source=source, job=job, explanation="one that was sent before still flies")
             return
         if flown.reason:
-            self._counts[source].failed(flown.reason)
+            self._counts[source].failed(flown.reason, time.time(), flown.error, flown.hint)
             said = {"reason": flown.reason, "job": job, "error": flown.error, "hint": flown.hint}
             self._log.warning("canary.failed", source=source, **said)
             return

@@ -69,7 +69,7 @@ async def _source(settings: Settings, at: int) -> Part:
     source = settings.sources[at]
     findings: Iterable[Finding]
     try:
-        reading = Reading(source.streams, source.poll_interval_s, source.activity_services)
+        reading = Reading(source.streams, source.poll_interval_s, source.activity_services, source.renew_token)
         findings = await probe(wiring.access_of(source), reading)
         findings = (*findings, *renewal.inspect(source), *await canary.inspect(source))
     except OrchbridgeError as error:

@@ -30,11 +30,18 @@ def _notes(status: Status) -> Iterable[str]:
     for source in status.sources:
         if source.up is False:
             yield f"{source.name} does not answer; orchbridge check tells where it fails"
-        for what, at in (("token", source.token_expires), ("server's certificate", source.certificate_expires)):
+        token = source.token_expires if source.token_ends_soon(EXPIRY_S, status.now) else None
+        for what, at in (("token", token), ("server's certificate", source.certificate_expires)):
             left = None if at is None else at - status.now
             if left is not None and left < EXPIRY_S:
                 how = f"expires in {span(left)}" if left > 0 else "has expired"
-                yield f"the {what} of {source.name} {how}; replace it"
+                renewed = " (its renewal failed)" if what == "token" and source.token_renewal is not None else ""
+                yield f"the {what} of {source.name} {how}{renewed}; replace it"
+        if source.canary is not None and source.canary.mishap is not None:
+            yield f"the last canary of {source.name} did not arrive: {source.canary.mishap.message}"
+        missed = [run for stream in source.streams for run in stream.missed]
+        if missed:
+            yield f"{many(len(missed), 'scheduled run')} of {source.name} did not happen within the last hour"
 
 
 def glance(status: Status) -> Html:

@@ -17,6 +17,8 @@ RUNBOOKS = {
     "stumbling": "OrchbridgeSinkUnstable",
     "stuck": "OrchbridgeStreamStalled",
     "source": "PuppetOrchestratorUnreachable",
+    "canary": "OrchbridgeCanaryFailing",
+    "missed": "PuppetScheduledRunMissed",
     "failures": "PuppetJobFailed",
     "nodes": "PuppetNodesUnreachable",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchbridge.ops.page.html import Child, Html, el, said
-from orchbridge.ops.page.parts import pill, row, runbook, section, table, wide_row
+from orchbridge.ops.page.parts import more, pill, row, runbook, section, table, wide_row
 from orchbridge.ops.page.words import ago, span, took
 from orchbridge.ops.status import (
     DONE,
@@ -16,6 +16,8 @@ from orchbridge.ops.status import (
     STARTING,
     STUMBLING,
     WAITING,
+    CanaryStatus,
+    Mishap,
     SourceStatus,
     Status,
     StreamStatus,
@@ -26,7 +28,7 @@ HEADS = ("stream", "state", "where it is", "last look", "last commit", "records"
 COLOURS = {
     LIVE: "good", DONE: "good", STARTING: "calm", WAITING: "calm", STUMBLING: "warn", FENCED: "warn", PARKED: "bad",
 }  # fmt: skip
-DAY_S = 86_400.0
+MISSED_SHOWN = 5
 
 
 def sources(status: Status) -> Html:
@@ -50,11 +52,51 @@ def _workers(status: Status) -> Html | None:
 def _source(source: SourceStatus, status: Status) -> Html:
     word, colour = {None: ("not asked", "calm"), True: ("up", "good"), False: ("does not answer", "bad")}[source.up]
     head = el("h3", said(source.name), " ", pill(word, colour), " ", el("small", said(source.host)))
-    facts = [el("li", name, " ", el("b", value)) for name, value in _facts(source, status.now)]
+    facts = [
+        el("li", name, " ", el("b", value))
+        for name, value in (*_facts(source, status.now), *_by_itself(source, status.now))
+    ]
     rows = [each for stream in source.streams for each in _stream(stream, status)]
-    return el(
-        "div", head, el("ul", facts, class_="facts"), table(f"Streams of {source.name}", HEADS, rows), class_="source"
-    )
+    told = [*_grounded(source.canary, status.now), *_missed(source, status.now)]
+    listed = table(f"Streams of {source.name}", HEADS, rows)
+    return el("div", head, el("ul", facts, class_="facts"), *told, listed, class_="source")
+
+
+def _by_itself(source: SourceStatus, now: float) -> Iterable[tuple[str, str]]:
+    """Yield what goes on without anybody: the token's renewal, the canary."""
+    due, canary = source.token_renewal, source.canary
+    if due is not None:
+        yield "token is renewed", f"in {span(due - now)}" if due > now else f"not: due {span(now - due)} ago"
+    if canary is not None:
+        yield f"canary {canary.task}, every", span(canary.interval_s)
+        if canary.landed is not None and canary.seconds is not None:
+            yield "last canary arrived", f"{span(now - canary.landed)} ago, in {took(canary.seconds)}"
+        elif canary.mishap is None:
+            yield "last canary arrived", "none yet"
+
+
+def _grounded(canary: CanaryStatus | None, now: float) -> Iterable[Html]:
+    """Say of the last canary that it did not arrive, and what to do."""
+    if canary is not None and canary.mishap is not None:
+        yield _said("The last canary did not arrive, ", canary.mishap, now, "canary")
+
+
+def _missed(source: SourceStatus, now: float) -> Iterable[Html]:
+    """Say of each scheduled run of the last hour that it did not happen, the newest few."""
+    runs = sorted((run for stream in source.streams for run in stream.missed), key=lambda run: -run.at)
+    for run in runs[:MISSED_SHOWN]:
+        why = f"{run.reason}: {run.error}" if run.error else run.reason
+        planned = f" of schedule {run.schedule}, planned for {run.planned}: {why}"
+        yield _said("Did not happen, ", Mishap(run.at, f"{run.type} {run.name}{planned}"), now, "missed")
+    rest = more(MISSED_SHOWN, len(runs), "missed run")
+    if rest is not None:
+        yield rest
+
+
+def _said(head: str, told: Mishap, now: float, about: str) -> Html:
+    action = [" ", el("b", "What to do:"), " ", said(told.action), "."] if told.action else []
+    what = [head, ago(told.at, now), ": ", said(told.message), "."]
+    return el("p", *what, *action, " ", runbook(about), class_="mishap warning")
 
 
 def _facts(source: SourceStatus, now: float) -> Iterable[tuple[str, str]]:

@@ -40,11 +40,15 @@ ACTIVITY = "activity-"  # and the service, as its stream is called
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a bridge with these settings reads, and how often (seconds); `services` are those whose activity is read."""
+    """What a bridge with these settings reads, and how often (seconds); `services` are those whose activity is read.
+
+    With `renewed` it looks after its token itself.
+    """
 
     streams: tuple[str, ...] = ("jobs", "plans", "inventory")
     poll_s: float = 2.0
     services: tuple[str, ...] = ("rbac",)
+    renewed: bool = False
 
     @property
     def activities(self) -> tuple[str, ...]:

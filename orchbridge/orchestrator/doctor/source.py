@@ -69,7 +69,7 @@ async def _answers(access: Access, held: Token, http: httpx.AsyncClient, reading
     elif root.problem:
         findings.extend(not_checked(_later(reading)[1:-2], "the API does not answer"))
     else:
-        findings.extend(await token.life(access) if held.held else [])
+        findings.extend(await token.life(access, renewed=reading.renewed) if held.held else [])
         findings.extend(await reader.findings(reading))
     services = await look(access, held, http, http.build_request("GET", "/status/v1/services"), JobsPage(1))
     findings.extend(_services(access, services, reading))

@@ -50,8 +50,8 @@ def accepted(root: Look) -> Finding:
     return ok("token accepted", "the orchestrator API answers")
 
 
-async def life(access: Access) -> list[Finding]:
-    """Ask RBAC how long it lasts and whose it is; say so where nobody tells."""
+async def life(access: Access, *, renewed: bool = False) -> list[Finding]:
+    """Ask RBAC how long it lasts and whose it is; say so where nobody tells. With `renewed` its end is no matter."""
     try:
         where = rbac_address(access)
         async with Client(access) as client:
@@ -63,10 +63,10 @@ async def life(access: Access) -> list[Finding]:
         return [warning("token life", f"nobody tells: {error}", hint)]
     except ConfigError as error:
         return [warning("token life", f"cannot be asked: {error}", error.hint)]
-    return [_ends(access, told), *_owner(told)]
+    return [_ends(access, told, renewed=renewed), *_owner(told)]
 
 
-def _ends(access: Access, told: TokenInfo) -> Finding:
+def _ends(access: Access, told: TokenInfo, *, renewed: bool) -> Finding:
     whose = f" of {told.login}" if told.login else ""
     if told.endless:
         return ok("token life", f"the token{whose} has no end")
@@ -74,10 +74,12 @@ def _ends(access: Access, told: TokenInfo) -> Finding:
         hint = "note the day yourself: puppet-access login said it"
         return warning("token life", f"RBAC does not tell when the token{whose} ends", hint)
     days = (told.expires.timestamp() - time.time()) / DAY_S
-    until = told.expires.strftime("%Y-%m-%d")
-    said = f"the token{whose} ends on {until}, in {days:.1f} days"
-    if days >= DAYS_LEFT_MIN:
-        return ok("token life", said)
+    until = told.expires.strftime("%Y-%m-%d %H:%M UTC")
+    hours = days * DAY_S / 3600
+    left = f"{days:.1f} days" if days >= 1 else f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
+    said = f"the token{whose} ends on {until}, in {left}" if days > 0 else f"the token{whose} ended on {until}"
+    if days >= DAYS_LEFT_MIN or (renewed and days > 0):
+        return ok("token life", f"{said}; it is renewed before" if renewed else said)
     hint = f"put a fresh one into {access.token_file or 'the settings'}: puppet-access login --lifetime 1y"
     return failed("token life", said, hint) if days <= 0 else warning("token life", said, hint)
 
