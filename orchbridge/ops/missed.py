@@ -14,7 +14,7 @@ from orchbridge.ops.account import Where
 from orchbridge.ops.bounds import clean
 
 RECENT_S = 3_600.0
-RUNS_MAX = 20  # of each stream
+RUNS_MAX = 200  # of each stream
 TEXT_MAX = 200  # characters
 TYPE = "schedule.run.missed.v1"
 

@@ -170,11 +170,13 @@ def test_scheduled_runs_that_did_not_happen_are_named() -> None:
     run = MissedRun(
         31, "task", "package", "2026-05-05T19:45:00Z", "submission_error", START - 9, "x/unknown-environment"
     )
-    tree = seen(stream("schedules", missed=(run, *[replace(run, at=START - 99)] * 6)))
-    assert "7 scheduled runs of prod did not happen within the last hour" in tree.text(id="verdict")
+    others = [replace(run, schedule=40 + number, at=START - 50) for number in range(6)]
+    tree = seen(stream("schedules", missed=(run, *others, *[replace(run, planned="before", at=START - 99)] * 6)))
+    assert "13 scheduled runs of prod did not happen within the last hour" in tree.text(id="verdict")
     told = tree.text(class_="mishap warning")
-    assert "task package of schedule 31, planned for 2026-05-05T19:45:00Z: submission_error: x/unknown-env" in told
-    assert "and 2 more missed runs" in tree.text(class_="soft more")
+    assert "task package of schedule 31, 7 times, the last planned for 2026-05-05T19:45:00Z: submission_err" in told
+    assert "task package of schedule 40, planned for 2026-05-05T19:45:00Z: submission_error: x/unknown-env" in told
+    assert "and 2 more schedules" in tree.text(class_="soft more")
 
 
 def of_source(**change: Any) -> Tree:

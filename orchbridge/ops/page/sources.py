@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from orchbridge.ops.missed import MissedRun
 from orchbridge.ops.page.html import Child, Html, el, said
 from orchbridge.ops.page.parts import more, pill, row, runbook, section, table, wide_row
 from orchbridge.ops.page.words import ago, span, took
@@ -82,13 +83,17 @@ def _grounded(canary: CanaryStatus | None, now: float) -> Iterable[Html]:
 
 
 def _missed(source: SourceStatus, now: float) -> Iterable[Html]:
-    """Say of each scheduled run of the last hour that it did not happen, the newest few."""
-    runs = sorted((run for stream in source.streams for run in stream.missed), key=lambda run: -run.at)
-    for run in runs[:MISSED_SHOWN]:
-        why = f"{run.reason}: {run.error}" if run.error else run.reason
-        planned = f" of schedule {run.schedule}, planned for {run.planned}: {why}"
-        yield _said("Did not happen, ", Mishap(run.at, f"{run.type} {run.name}{planned}"), now, "missed")
-    rest = more(MISSED_SHOWN, len(runs), "missed run")
+    """Say which schedules had runs in the last hour that did not happen, a line for each reason, the newest few."""
+    alike: dict[tuple[int, str, str], list[MissedRun]] = {}
+    for run in sorted((run for stream in source.streams for run in stream.missed), key=lambda run: -run.at):
+        alike.setdefault((run.schedule, run.reason, run.error), []).append(run)
+    for (schedule, reason, error), runs in [*alike.items()][:MISSED_SHOWN]:
+        run, why = runs[0], f"{reason}: {error}" if error else reason
+        what = f"{run.type} {run.name}".rstrip()
+        times = "planned for" if len(runs) == 1 else f"{len(runs)} times, the last planned for"
+        told = f"{what} of schedule {schedule}, {times} {run.planned}: {why}"
+        yield _said("Did not happen, ", Mishap(run.at, told), now, "missed")
+    rest = more(MISSED_SHOWN, len(alike), "schedule")
     if rest is not None:
         yield rest
 
