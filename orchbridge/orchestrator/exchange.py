@@ -20,6 +20,7 @@ from orchbridge.orchestrator.access import HEADERS, Access, base_url, timeouts
 from orchbridge.orchestrator.body import Body
 from orchbridge.orchestrator.budget import Budget, Purse
 from orchbridge.orchestrator.failures import Denial, failure, http_date
+from orchbridge.orchestrator.handshake import Handshake
 from orchbridge.orchestrator.large import AT_ONCE, read_large, unread
 from orchbridge.orchestrator.lifetimes import CertificateLife
 from orchbridge.orchestrator.pool import Pool
@@ -140,9 +141,8 @@ class Exchange:
         url = f"{self._base}{request.path}"
         if params:
             url = f"{url}?{urlencode(params)}"
-        built = httpx.Request(
-            request.method, url, headers=HEADERS, content=request.body, extensions={"timeout": self._timeouts}
-        )
+        extensions = {"timeout": self._timeouts, "trace": Handshake().traced}
+        built = httpx.Request(request.method, url, headers=HEADERS, content=request.body, extensions=extensions)
         if request.body is not None:
             built.headers["Content-Type"] = "application/json"
         if signed:

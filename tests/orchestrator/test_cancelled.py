@@ -48,3 +48,23 @@ async def test_a_question_given_up_at_any_moment_costs_no_connection(times: int)
                 if moment % 10 == 0:
                     assert isinstance(await client.answer(JobEvents(7)), Page), f"after {moment} turns"
         assert isinstance(await client.answer(JobEvents(7)), Page)
+
+
+async def test_a_handshake_given_up_leaves_no_connection_behind() -> None:
+    """A server that takes connections and says nothing more: each one left open would be one less for good."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def silent(reader: StreamReader, writer: StreamWriter, number: int) -> None:
+        while await reader.read(1024):
+            begun.set()
+        ended.set()
+
+    async with tcp(silent) as url:
+        async with Client(Access("pe", url.replace("http:", "https:"), concurrency=1)) as client:
+            asking = asyncio.create_task(client.answer(JobEvents(7)))
+            async with asyncio.timeout(5):
+                await begun.wait()
+                asking.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asking
+                await ended.wait()
