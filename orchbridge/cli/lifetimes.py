@@ -74,15 +74,15 @@ class Lifetimes:
         """Ask where it is time. What cannot be asked now leaves what is known of the same token as it is."""
         if known.asked is not None and now - known.asked < ASK_S and client.token_generation == known.generation:
             return
-        ends: float | None = None
         try:
             if client.token_refused():
                 return  # a person is needed, and nothing is asked until then
             info = await client.tokens.inspect()
             ends = info.expires.timestamp() if info.expires else None
-        except errors.TokenRefused as error:
-            self._refused(name, str(error), error.hint, time.time())
-        except OrchbridgeError:
+        except OrchbridgeError as error:
+            if isinstance(error, errors.TokenRefused):
+                self._refused(name, str(error), error.hint, time.time())
+            # Nor would anybody be told of one that has ended, once its end was forgotten.
             ends = known.ends if client.token_generation == known.generation else None
         known.ends = ends
         known.asked, known.generation = now, client.token_generation

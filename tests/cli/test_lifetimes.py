@@ -58,6 +58,28 @@ async def test_a_refused_token_is_a_line_also_where_no_stream_is_parked_for_it(
     assert line["hint"]
 
 
+async def test_the_end_of_a_token_is_told_also_once_it_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The alert must not end with the token: one that stands by is told of by nothing else."""
+    monkeypatch.setattr(lifetimes, "FIRST_S", 0.0)
+    monkeypatch.setattr(lifetimes, "LOOK_S", 0.01)
+    monkeypatch.setattr(lifetimes, "ASK_S", 0.0)
+    token = tmp_path / "token"
+    token.write_text("old")
+    world = World("quiet", knobs=Knobs(token_life="days:2"), start=time.time())
+    async with served(world, token=None) as url:
+        async with Client(Access("prod", url, token_file=token, rbac_url=url)) as client:
+            known = Lifetimes({"prod": client})
+            async with known.following():
+                await until("its end", lambda: known.token_ends("prod"))
+                ends = known.token_ends("prod")
+                world.knobs = world.knobs.turned({"auth_fault": "expired"})
+                looks = world.requests[ASKED]
+                await until("some looks", lambda: world.requests[ASKED] >= looks + 3)
+                assert known.token_ends("prod") == ends
+                token.write_text("new")
+                await until("a look at another one", lambda: known.token_ends("prod") is None)
+
+
 async def until(what: str, true: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
         while not true():  # noqa: ASYNC110 - what it waits for tells nobody
