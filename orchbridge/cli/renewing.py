@@ -141,13 +141,15 @@ class Renewing:
         try:
             if not client.token_refused():  # else a person is needed
                 life = _Life.of(await client.tokens.inspect(), post.lag)
-        except (errors.TokenRefused, errors.NotPermitted, errors.Rejected):
-            pass  # what has ended or was revoked cannot be renewed, nor what RBAC knows nothing of
+        except errors.TokenRefused:
+            pass  # what has ended or was revoked cannot be renewed
         except OrchbridgeError as error:  # what is known of the same token stays
+            refused = isinstance(error, errors.NotPermitted | errors.Rejected)
+            outcome, hint = ("refused", error.hint) if refused else ("unreachable", UNTOLD)
             if post.deaf == 0:
-                told = {"outcome": "unreachable", "error": f"nobody tells when the token ends: {error}", "hint": UNTOLD}
+                told = {"outcome": outcome, "error": f"nobody tells when the token ends: {error}", "hint": hint}
                 self._log.warning("token.not_renewed", source=post.job.source, **told)
-            post.counts.tried("unreachable")
+            post.counts.tried(outcome)
             return post.again_s()
         post.deaf = 0
         post.due, post.span_s = (None, None) if life is None else (life.due, life.span_s)

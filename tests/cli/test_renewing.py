@@ -262,6 +262,21 @@ async def test_a_look_without_an_answer_is_followed_by_another_one_soon(
         assert told == ["unreachable"], "once for all of them"
 
 
+async def test_a_look_that_is_refused_is_told_for_nobody_else_would_learn_of_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: object, **__: object) -> None:
+        raise errors.NotFound("no such place", status=404, hint="ask an older version less")
+
+    async with desk(folder, LIFE_S) as found:
+        await until("a look", lambda: found.workers[0].due("prod"))
+        monkeypatch.setattr(found.clients[0].tokens, "inspect", refused)
+        await until("two looks", lambda: found.counted().get("refused", 0) >= 2)
+        (line,) = [line for line in found.lines if line["event"] == "token.not_renewed"]
+        assert (line["outcome"], line["hint"]) == ("refused", "ask an older version less")
+        assert found.workers[0].due("prod"), "what was known of it stays"
+
+
 def test_looks_become_rarer_but_for_a_token_that_lives_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renewing, "AGAIN_S", 10.0)
     monkeypatch.setattr(renewing, "ASK_S", 3600.0)
