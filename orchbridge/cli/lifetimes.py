@@ -14,7 +14,7 @@ from orchbridge.core.errors import OrchbridgeError
 from orchbridge.ops.status import RENEWAL_PATIENCE_S
 from orchbridge.orchestrator import Client, errors
 
-FIRST_S, LOOK_S, ASK_S = 2.0, 60.0, 3600.0
+FIRST_S, LOOK_S, ASK_S = 2.0, 5.0, 3600.0
 LOGIN = "puppet-access login --lifetime 1y"
 SOON_S, AGAIN_S = 14 * 86_400.0, 86_400.0
 

@@ -80,6 +80,11 @@ def _canary(path: Path, source: Mapping[str, Any]) -> Iterator[Problem]:
     streams = source.get("streams")
     if isinstance(streams, list) and "jobs" not in streams:
         yield Problem((*path, "canary"), 'arrives through the stream "jobs"; add it to streams')
+    nodes = canary.get("nodes")
+    named = nodes if isinstance(nodes, list) else []
+    twice = [node for at, node in enumerate(named) if node in named[:at]]
+    if twice:
+        yield Problem((*path, "canary", "nodes"), f"names {twice[0]} twice; name it once")
     timeout, interval = (_number(canary.get(name, Canary.model_fields[name].default)) for name in _CANARY_TIMES)
     if timeout > interval:
         given = "" if "timeout_s" in canary else " where it is left out"

@@ -89,6 +89,7 @@ def test_parameters_from_a_file(written: Any, tmp_path: Path) -> None:
         ('[sources.canary]\ntask = "facts"\nnodes = []', "sources[0].canary.nodes: must not be empty"),
         ('[sources.canary]\ntask = "Not One"\nnodes = ["a"]', "canary.task: must be module or module::task"),
         (TABLE + "interval_s = 5", "canary.interval_s: must be at least 60"),
+        (TABLE.replace("nodes = [", 'nodes = ["a", "a", '), "canary.nodes: names a twice; name it once"),
         (TABLE + "timeout_s = 901", "canary.timeout_s: is 901, longer than interval_s, 900; write timeout_s = 900"),
         (TABLE + "interval_s = 60", "canary.timeout_s: is 300 where it is left out, longer than interval_s, 60; write"),
         (TABLE + 'params = "hunter2"', "canary.params: must be a table or a JSON object"),
