@@ -187,6 +187,33 @@ async def test_activity_advances_by_what_it_received(clamp: int) -> None:
     assert json.loads(there.heard[-1].query_params["query"]) == query
 
 
+@pytest.mark.parametrize("came", [0, 1, 3])
+async def test_entries_that_come_between_pages_repeat_none_of_those_that_were_there(came: int) -> None:
+    """Newest first; every entry has a twin, which is one of its own."""
+    there_are = [number // 2 for number in range(14)]
+
+    def moving(request: Request) -> Response:
+        query = request.query_params
+        offset, limit = int(query["offset"]), int(query["limit"])
+        shown, total = there_are[::-1][offset : offset + limit], len(there_are)
+        there_are.extend(range(100 + total, 100 + total + came) if total < 30 else ())
+        return answering({"commits": [{"objects": [{"id": str(n)}]} for n in shown], "pagination": {"total": total}})
+
+    async with AsyncExitStack() as stack:
+        client, _, _ = await opened(stack, moving)
+        found = [commit.objects[0].id async for commit in client.activity.events(limit=4, order="desc")]
+    assert found == [str(number // 2) for number in range(14)][::-1]
+
+
+@pytest.mark.parametrize("version", ["2019.8", "2021.6"])
+async def test_a_server_that_refuses_an_order_it_does_not_know_shows_its_own(version: str) -> None:
+    world = World("demo", knobs=Knobs(shape_version=version, unknown_query_params="400"))
+    async with served(world, token=OWN) as url, Client(Access("pe", url, token=OWN, rbac_url=url)) as client:
+        times = [commit.at async for commit in client.activity.events(limit=1, order="desc") if commit.at]
+    assert len(times) > 2
+    assert times == sorted(times, reverse=True)
+
+
 async def test_a_service_without_any_activity() -> None:
     for nothing in ({}, {"commits": []}, {"commits": [], "pagination": {"total": 0}}):
         async with AsyncExitStack() as stack:

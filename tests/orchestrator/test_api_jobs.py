@@ -98,10 +98,29 @@ async def test_a_server_that_refuses_what_it_does_not_know_is_asked_more_plainly
         assert [node.name async for node in client.jobs.nodes(3)] == ["3", "2"]
         if "offset" in known:
             assert [plan.id async for plan in client.plan_jobs.list()] == [3, 2]
-        for ask in (client.jobs.list(type="task"), client.jobs.list(order="asc")):
+            assert [job.id async for job in client.jobs.list(type="task")] == [3, 2]
+        for ask in (client.jobs.list(type="nope"), client.jobs.list(order="asc")):
             with pytest.raises(errors.Invalid):
                 await all_of(ask)
         assert (await client.commands.deploy("production", Scope(nodes=["a.test"]))).id == 9
+
+
+@pytest.mark.parametrize("version", ["2016.4", "2017.3", "2019.8", "2021.0", "2021.6"])
+async def test_filters_hold_though_the_server_refuses_them(version: str) -> None:
+    async with asking(shape_version=version, unknown_query_params="400") as client:
+        jobs = await all_of(client.jobs.list())
+        cut = sorted(job.finished for job in jobs if job.finished)[2]
+        assert await all_of(client.jobs.list(min_finish_timestamp=cut)) == [
+            job for job in jobs if job.finished and job.finished >= cut
+        ]
+        tasks = await all_of(client.jobs.list(type="task"))
+        assert tasks == [job for job in jobs if job.type in ("task", None)]
+        assert tasks
+        if releases.has(version, releases.PLAN_JOBS):
+            plans = await all_of(client.plan_jobs.list())
+            assert await all_of(client.plan_jobs.list(max_finish_timestamp=cut)) == [
+                plan for plan in plans if plan.finished and plan.finished <= cut
+            ]
 
 
 async def test_jobs_that_come_while_paging_are_no_duplicates() -> None:

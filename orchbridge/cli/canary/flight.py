@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ from orchbridge.cli.canary.errand import Errand
 from orchbridge.cli.canary.perch import Landed, Perch
 from orchbridge.core.errors import OrchbridgeError
 from orchbridge.orchestrator import Client, errors
-from orchbridge.orchestrator.models import Job, Scope
+from orchbridge.orchestrator.models import Scope
 
 MARK = "orchbridge canary"  # the description of its jobs: for people, and to know one that still flies
 
@@ -77,7 +76,7 @@ async def _flying(client: Client, errand: Errand, last: int | None) -> int | Non
         except errors.UnknownJob:
             last = None  # pruned, or the server was put back to before it: its number tells nothing
     since: datetime | None = None
-    async with aclosing(_generator(client.jobs.list())) as jobs:
+    async with aclosing(client.jobs.list()) as jobs:
         async for job in jobs:
             if last is not None and job.id <= last:
                 break
@@ -89,12 +88,6 @@ async def _flying(client: Client, errand: Errand, last: int | None) -> int | Non
                 if at < since:
                     break
     return None
-
-
-def _generator(jobs: AsyncIterator[Job]) -> AsyncGenerator[Job, None]:
-    """Return it as what it is, so that it can be closed."""
-    assert isinstance(jobs, AsyncGenerator)
-    return jobs
 
 
 def _busy(flying: int, last: int | None) -> Flown:

@@ -43,5 +43,5 @@ ASKS: Mapping[str, tuple[str, ...]] = {
     "make-target": ("scopes.task_targets", "commands.task_target"),
     "login": ("tokens.login", "tokens.inspect"),
     "token": ("tokens.inspect",),
-    "activity": ("activity.events",),
+    "activity": ("activity.events", "activity.events_v1"),
 }

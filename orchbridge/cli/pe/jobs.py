@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +61,7 @@ async def list_jobs(client: Client, wanted: Wanted, *, as_json: bool) -> int:
     veils = Veils(client)
     filters = (wanted.state, wanted.environment, wanted.owner, wanted.plan_job)
     page = PAGE_MAX if any(each is not None for each in filters) else min(wanted.limit, PAGE_MAX)
-    async with aclosing(_generator(client.jobs.list(limit=page, type=wanted.type, task=wanted.task))) as several:
+    async with aclosing(client.jobs.list(limit=page, type=wanted.type, task=wanted.task)) as several:
         async for job in several:
             if wanted.fits(job):
                 found.append(job)
@@ -74,10 +73,6 @@ async def list_jobs(client: Client, wanted: Wanted, *, as_json: bool) -> int:
         columns = ("job", "state", "what", "nodes", "by", "created (UTC)", "took")
         table(columns, [_row(job) for job in found], none="no such jobs")
     return DONE
-
-
-def _generator(several: AsyncIterator[Any]) -> Any:
-    return several
 
 
 def _row(job: Job) -> tuple[str, ...]:
@@ -93,7 +88,9 @@ def what(job: Job) -> str:
 
 def _nodes(job: Job) -> str:
     """Return `3`, `1 of 3` while it runs, and how many did not make it."""
-    total = job.node_count if job.node_count is not None else sum(job.node_states.values())
+    total = job.total
+    if total is None:
+        return ""
     ended = sum(number for state, number in job.node_states.items() if state in NODE_ENDS)
     told = str(total) if job.over else f"{ended} of {total}"
     bad = sum(job.node_states.get(state, 0) for state in ("failed", "errored"))
@@ -140,7 +137,7 @@ def tell(job: Job, veil: Veil) -> None:
     facts(
         (
             (f"job {job.id}", f"{what(job)}: {job.state}"),
-            ("nodes", states(job.node_states) or str(job.node_count or 0)),
+            ("nodes", states(job.node_states) or ("" if job.total is None else str(job.total))),
             ("scope", _scope(options.get("scope"))),
             ("environment", job.environment or ""),
             ("parameters", parameters(options.get("params"), job.sensitive, veil)),
@@ -208,5 +205,6 @@ def words(result: Any, veil: Veil) -> str:
 
 def outcome(job: Job) -> str:
     """Return how a job ended, in one line."""
-    counts = states(job.node_states) or counted(0, "node")
-    return f"job {job.id}: {job.state} after {took(job.duration_s) or 'some time'}: {counts}"
+    counts = states(job.node_states) or ("" if job.total is None else counted(job.total, "node"))
+    line = f"job {job.id}: {job.state} after {took(job.duration_s) or 'some time'}"
+    return f"{line}: {counts}" if counts else line

@@ -18,11 +18,9 @@ async def stop_job(client: Client, number: int, *, force: bool, yes: bool, as_js
     if job.over:
         _told(as_json, {"job": number, "state": job.state, "stopped": False}, f"job {number} has ended: {job.state}")
         return DONE
-    total = job.node_count if job.node_count is not None else sum(job.node_states.values())
     ended = sum(count for state, count in job.node_states.items() if state in NODE_ENDS)
-    lines = [
-        f"stop job {number} ({what(job)}, {job.state}): {total - ended} of {counted(total, 'node')} not through yet"
-    ]
+    left = "" if job.total is None else f": {job.total - ended} of {counted(job.total, 'node')} not through yet"
+    lines = [f"stop job {number} ({what(job)}, {job.state}){left}"]
     lines.append(
         "  it ends at once; what nodes are at is given up, though they may go on with it"
         if force

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from orchbridge.orchestrator.models import Job, JobEvent, Node, ReportRow
 from orchbridge.orchestrator.models.jobs import NODE_ENDS
 
 _LAST = {"job_finished", "job_aborted"}
+_FILTERED = {None, "deploy", "task", "plan_task"}  # the types a server lists by
 _NODE_EVENTS = {"node_finished", "node_failed", "node_errored", "node_skipped"}
 TEMPO = Tempo()
 
@@ -36,7 +37,7 @@ class Jobs:
         task: str | None = None,
         min_finish_timestamp: datetime | None = None,
         max_finish_timestamp: datetime | None = None,
-    ) -> AsyncIterator[Job]:
+    ) -> AsyncGenerator[Job, None]:
         """Yield jobs, newest first unless told otherwise, page by page of `limit` (section 6.1).
 
         order_by   owner, timestamp, environment, name (the number) or state; what changes while pages are
@@ -45,7 +46,8 @@ class Jobs:
         min_finish_timestamp, max_finish_timestamp  both inclusive; leave unfinished jobs out (2021.6)
 
         Before 2017.3 a server knows one page only. Filters are applied here as well, since an older
-        server may ignore them. Raises ApiError; Invalid where a filter is refused.
+        server may ignore or refuse them; it is then asked for everything. Raises ApiError; Invalid for
+        a filter that no server takes.
         """
         filters: Mapping[str, Value] = {
             "type": type,
@@ -54,14 +56,20 @@ class Jobs:
             "max_finish_timestamp": max_finish_timestamp,
         }
         plain = (order_by, order) == ("name", "desc")
+        filtered = any(value is not None for value in filters.values())
+        sound = type in _FILTERED and not (type == "deploy" and task)
 
         def page(at: int) -> tuple[Call, ...]:
-            place = {"limit": limit, "offset": at}
-            best = read("/jobs", params={**place, "order": order, "order_by": order_by, **filters})
-            if not plain:
+            place: Mapping[str, Value] = {"limit": limit, "offset": at}
+            ordered = {**place, "order": order, "order_by": order_by}
+            best = read("/jobs", params={**ordered, **filters})
+            if not sound:
                 return (best,)
-            oldest = (read("/jobs", params={"limit": limit, **filters}),) if at == 0 else ()
-            return best, read("/jobs", params={**place, **filters}), *oldest
+            less = (read("/jobs", params=ordered),) if filtered else ()
+            if not plain:
+                return best, *less
+            oldest = (read("/jobs", params={"limit": limit}),) if at == 0 else ()
+            return best, *less, read("/jobs", params=place), *oldest
 
         async with aclosing(paged(self._caller, page, Job.read, key=lambda job: job.id, offset=offset)) as found:
             async for job in found:
@@ -82,7 +90,7 @@ class Jobs:
         order_by: str | None = None,
         order: str | None = None,
         state: str | None = None,
-    ) -> AsyncIterator[Node]:
+    ) -> AsyncGenerator[Node, None]:
         """Yield the nodes of a job, page by page of `limit`; results can be large (section 6.3).
 
         order_by   name, duration, state, start_timestamp or finish_timestamp; order asc or desc (2021.0)
@@ -118,7 +126,7 @@ class Jobs:
         events = map(JobEvent.read, fields.listed(told.get("items")))
         return tuple(sorted(events, key=lambda event: event.id or 0))
 
-    async def follow(self, job: int, tempo: Tempo = TEMPO) -> AsyncIterator[JobEvent]:
+    async def follow(self, job: int, tempo: Tempo = TEMPO) -> AsyncGenerator[JobEvent, None]:
         """Yield the events of a job from its first one to its end, each once (sections 6.5, 16.4).
 
         It ends with the job's state, also where job_finished is missing, and waits `tempo.grace_s`

@@ -73,15 +73,15 @@ class _Got(Generic[T]):
 
 
 async def _got(caller: Caller, calls: Sequence[Call], level: int, read: Callable[[Json], T | None]) -> _Got[T]:
-    level, told = await _told(caller, calls, level)
+    level, told = await told_plainly(caller, calls, level)
     envelope = told.get("pagination")
     total = fields.count(fields.mapping(envelope).get("total"))
     only = "offset" not in calls[level].request.params[0]
     return _Got(level, all_made(calls[0], told, read), only, isinstance(envelope, dict), total)
 
 
-async def _told(caller: Caller, calls: Sequence[Call], level: int) -> tuple[int, Json]:
-    """Ask in the best way the server takes; a later page is never asked for without its offset."""
+async def told_plainly(caller: Caller, calls: Sequence[Call], level: int) -> tuple[int, Json]:
+    """Ask in the best way the server takes, `level` or later; a later page is never asked for without its offset."""
     while True:
         place = min(level, len(calls) - 1)
         try:

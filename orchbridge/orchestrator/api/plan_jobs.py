@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
@@ -34,24 +34,29 @@ class PlanJobs:
         results: str = "exclude",
         min_finish_timestamp: datetime | None = None,
         max_finish_timestamp: datetime | None = None,
-    ) -> AsyncIterator[PlanJob]:
+    ) -> AsyncGenerator[PlanJob, None]:
         """Yield plan jobs, newest first unless told otherwise, page by page of `limit` (section 7).
 
         order_by   owner, timestamp, environment, name (the number) or state (2021.3)
         results    include or exclude (2019.8.1): a result can be large, so it is left out unless asked for
         min_finish_timestamp, max_finish_timestamp  both inclusive; leave unfinished ones out (2021.6)
 
-        Raises ApiError; Unsupported before 2018.1.
+        The times are applied here as well, since an older server may ignore or refuse them. Raises
+        ApiError; Unsupported before 2018.1.
         """
-        filters = {"min_finish_timestamp": min_finish_timestamp, "max_finish_timestamp": max_finish_timestamp}
+        filters: Mapping[str, Value] = {
+            "min_finish_timestamp": min_finish_timestamp,
+            "max_finish_timestamp": max_finish_timestamp,
+        }
         plain = (order_by, order) == ("name", "desc")
 
         def page(at: int) -> tuple[Call, ...]:
-            place: Mapping[str, Value] = {"limit": limit, "offset": at, **filters}
-            ordered = {"order": order, "order_by": order_by, "results": results}
-            best = read("/plan_jobs", params={**place, **ordered})
+            place: Mapping[str, Value] = {"limit": limit, "offset": at}
+            ordered = {**place, "order": order, "order_by": order_by, "results": results}
+            best = read("/plan_jobs", params={**ordered, **filters})
+            less = (read("/plan_jobs", params=ordered),) if any(filters.values()) else ()
             older = read("/plan_jobs", params={**place, "results": results}), read("/plan_jobs", params=place)
-            return (best, *older) if plain else (best,)
+            return (best, *less, *older) if plain else (best, *less)
 
         rows = paged(self._caller, page, PlanJob.read, key=lambda plan: plan.id, offset=offset)
         async with aclosing(rows) as found:
@@ -77,7 +82,7 @@ class PlanJobs:
         """Return one event, its message whole (2019.4). Raises UnknownJob, UnknownEvent, Unsupported."""
         return PlanEvent.read(await self._caller.told(read("/plan_jobs/:id/event/:event", plan_job, event)))
 
-    async def follow(self, plan_job: int, tempo: Tempo = TEMPO) -> AsyncIterator[PlanEvent]:
+    async def follow(self, plan_job: int, tempo: Tempo = TEMPO) -> AsyncGenerator[PlanEvent, None]:
         """Yield the events of a plan job to its end, each once, long messages whole.
 
         It ends with the plan job's state, also where plan_finished is missing. An externally driven

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
@@ -34,7 +34,7 @@ class Schedules:
         order_by: str = "next_run_time",
         order: str = "asc",
         type: str | None = None,  # noqa: A002 - PE's name for it
-    ) -> AsyncIterator[Schedule]:
+    ) -> AsyncGenerator[Schedule, None]:
         """Yield scheduled jobs, page by page of `limit`; disabled ones are not shown.
 
         order_by  next_run_time, environment, owner, name or type; type is deploy, task or plan
@@ -126,7 +126,7 @@ class Schedules:
         order_by: str | None = None,
         order: str | None = None,
         type: str | None = None,  # noqa: A002 - PE's name for it
-    ) -> AsyncIterator[OldSchedule]:
+    ) -> AsyncGenerator[OldSchedule, None]:
         """Yield the scheduled jobs of the older API (since 2018.1.5).
 
         2021.7.0 deprecates it: there and later it may be empty whatever schedules there are, or gone.

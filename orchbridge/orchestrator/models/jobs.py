@@ -53,6 +53,11 @@ class Job:
         """Whether it has ended: in a state that ends it, or in one nobody knows yet but with an end."""
         return self.state in JOB_ENDS or self.finished is not None
 
+    @property
+    def total(self) -> int | None:
+        """How many nodes it has; None where the server tells it in no way, as in 2016.2."""
+        return self.node_count if self.node_count is not None else sum(self.node_states.values()) or None
+
     @classmethod
     def read(cls, told: Json) -> Job | None:
         """Read a job, None where it has no usable id."""

@@ -62,7 +62,7 @@ RUNS: dict[str, tuple[tuple[str, ...], ...]] = {
     "make-target": (("stage", "db", "--all-tasks", "--yes"),),
     "login": (("stage", "viewer"),),
     "token": (("stage",),),
-    "activity": (("stage",),),
+    "activity": (("stage",), ("oldest",)),
 }
 MADE_BY = {
     "{job}": ("run-task", "facts", *HERE, "--yes"),
@@ -77,6 +77,14 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A server with the scheduling API of before."""
     folder = tmp_path_factory.mktemp("old")
     with simulator(folder, "quiet:jobs=12", "--version", "2021.6") as (url, _):
+        yield Stage(folder, url)
+
+
+@pytest.fixture(scope="module")
+def oldest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A server with the activity API of before."""
+    folder = tmp_path_factory.mktemp("oldest")
+    with simulator(folder, "quiet", "--version", "2016.4") as (url, _):
         yield Stage(folder, url)
 
 
@@ -139,7 +147,7 @@ def test_the_calls_are_those_of_the_code() -> None:
     written = {
         call
         for path in FOLDER.glob("*.py")
-        for call in re.findall(r"\bclient\.([a-z_]+(?:\.[a-z_]+)?)\(", path.read_text(encoding="utf-8"))
+        for call in re.findall(r"\bclient\.([a-z_]+(?:\.[a-z_0-9]+)?)\(", path.read_text(encoding="utf-8"))
     }
     assert len(written) > 20
     asked = {each for call in written for each in THROUGH.get(call, {call})}
