@@ -64,7 +64,8 @@ _VALUES: Mapping[str, str] = {
     " types; one that is not declared there is refused",
     "/command/plan_run": "compare the parameters with the plan's own: their names and types",
     "/command/environment_plan_run": 'write each parameter as {"value": ...}, and compare them with the plan\'s own',
-    "/command/deploy": "noop and no_noop exclude each other, and the scope takes one of nodes, query and node_group",
+    "/command/deploy": "noop and no_noop exclude each other, and the scope takes one of nodes, query and node_group"
+    " (PE has scopes since 2016.4, node_group since 2018.1)",
     "/command/stop": "a job is named by its number",
     "/command/stop_plan": "a plan job is named by its number",
     "/jobs": "a task filter and type=deploy exclude each other; older versions refuse filters they do not know",

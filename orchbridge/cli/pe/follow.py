@@ -81,7 +81,7 @@ async def follow_job(
         f" stop it with `orchbridge pe stop {number}`"
     )
     first = None if begun else await client.jobs.get(number)
-    with watching(goes_on):
+    with watching(goes_on, begun=begun):
         job = first if first is not None else await soon(lambda: client.jobs.get(number))
         board, veil = Board(job), await Veils(client).of(job, veil)
         with till_pruned(f"job {number}"):

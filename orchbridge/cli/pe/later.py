@@ -24,10 +24,7 @@ async def _made(client: Client, planned: Input, manners: Manners, timing: Timing
             description=manners.description,
         )  # fmt: skip
     except errors.Unsupported as newer:
-        try:
-            return await _of_old(client, planned, manners, timing, newer)
-        except errors.Unsupported:
-            raise newer from None  # neither API has it
+        return await _of_old(client, planned, manners, timing, newer)
 
 
 async def _of_old(client: Client, planned: Input, manners: Manners, timing: Timing, newer: errors.ApiError) -> Ref:

@@ -90,7 +90,7 @@ async def follow_plan_job(
         f" stop it with `orchbridge pe stop-plan {number}`"
     )
     first = None if begun else await client.plan_jobs.get(number)
-    with watching(goes_on):
+    with watching(goes_on, begun=begun):
         plan = first if first is not None else await soon(lambda: client.plan_jobs.get(number))
         veil = veil.over(plan.sensitive)
         running: set[int] = set()

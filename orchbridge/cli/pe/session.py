@@ -107,12 +107,17 @@ def telling_if_cut(line: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def watching(line: str) -> Iterator[None]:
-    """Say this where the watching is cut short, by a signal or by a server that is gone: the work goes on."""
+def watching(line: str, *, begun: bool) -> Iterator[None]:
+    """Say this where the watching is cut short, by a signal or by a server that is gone: the work goes on.
+
+    A server that cannot show what was not `begun` here is no more than that.
+    """
     try:
         with telling_if_cut(line):
             yield
     except errors.ApiError as error:
+        if isinstance(error, errors.Unsupported) and not begun:
+            raise
         raise Unwatched(f"{error.line()}; {line}") from error
 
 
