@@ -100,5 +100,8 @@ def _shape(each: Schedule, veil: Veil) -> dict[str, object]:
 
 
 def _old_shape(each: OldSchedule) -> dict[str, object]:
+    """Return it with the same keys; what the older API does not tell is null."""
     told = {"kind": "schedule", "id": each.id, "type": each.type, "name": each.task, "environment": each.environment}
-    return {**told, "owner": each.owner.login, "next_run": each.at, "scope": PLAIN.value(each.scope)}
+    more = {"description": PLAIN.value(each.description), "next_run": each.at, "scope": PLAIN.value(each.scope)}
+    untold = dict.fromkeys(("interval_s", "last_run", "parameters", "sensitive", "userdata"))
+    return {**told, "owner": each.owner.login, **more, **untold}

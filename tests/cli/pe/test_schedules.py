@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from orchbridge.cli.pe.timing import timing_of
 from tests.cli.pe.stage import Stage
+from tests.cli.pe.test_docs import ROWS
 from tests.e2e.programs import simulator, wait_until
 from tests.orchestrator.servers import answering, served
 
@@ -151,6 +152,7 @@ def test_older_servers_have_commands_for_it_or_nothing(tmp_path: Path, version: 
         number = made(done.stdout)
         rows = [json.loads(line) for line in stage.run("schedules", "--json").stdout.splitlines()]
         assert [row["environment"] for row in rows if row["id"] == number] == ["staging"]
+        assert [row for row in rows if row.keys() - {"kind"} != ROWS["schedule"]] == []
         late = stage.run("run-task", "facts", "--nodes", "a", "--at", "2001-01-01T00:00:00Z", "--yes")
         assert (late.exit_code, "400 puppetlabs.orchestrator/invalid-time" in late.stderr) == (2, True)
 
