@@ -98,7 +98,7 @@ class Pool:
     async def _current(self) -> _Held:
         old = self._held
         if old is None:
-            raise RuntimeError("the client is not open")
+            raise RuntimeError("the client is not open: use it as `async with Client(...) as client`")
         if not self.stale:
             return old
         try:

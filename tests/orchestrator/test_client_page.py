@@ -36,6 +36,11 @@ async def test_the_example_does_what_it_says(capsys: pytest.CaptureFixture[str])
     assert 'via orchestrator job "1"' in told
 
 
+async def test_a_client_that_is_not_open_says_how_it_is_opened() -> None:
+    with pytest.raises(RuntimeError, match="async with"):
+        await Client(Access("sim", "http://localhost:1", token=TOKEN)).jobs.get(1)
+
+
 def test_the_example_has_its_types(tmp_path: Path) -> None:
     (tmp_path / "example.py").write_text(EXAMPLE)
     checked = subprocess.run(
