@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 
 from orchbridge.orchestrator import Access, Client, errors
@@ -170,9 +171,22 @@ def test_an_ambiguous_scope_is_none(scope: dict[str, object]) -> None:
 
 
 async def test_a_query_that_the_user_may_not_ask() -> None:
-    async with asking() as (client, world):
-        started = await client.commands.task("facts", {}, Scope(query='nodes { certname ~ "web" }'))
-        assert world.jobs[started.id]
+    scope = Scope(query='nodes { certname ~ "web" }')
+    world = World("quiet")
+    async with served(world, token=TOKEN) as url:
+        async with Client(Access("pe", url, token=TOKEN, rbac_url=url)) as client:
+            assert (await client.commands.deploy("production", scope)).id in world.jobs
+        account = {"login": "blind", "permissions": ["orchestrator:view:*", "puppet_agent:run:*"]}
+        async with httpx.AsyncClient(base_url=url) as levers:
+            await levers.post("/sim/users", json=account)
+            own = (await levers.post("/sim/tokens", json={"login": "blind"})).json()["token"]
+        async with Client(Access("pe", url, token=own)) as client:
+            before = len(world.jobs)
+            with pytest.raises(errors.QueryRefused) as refused:
+                await client.commands.deploy("production", scope)
+    assert len(world.jobs) == before
+    assert refused.value.word == "query-error"
+    assert "nodes:view_data" in refused.value.hint
 
 
 @pytest.mark.parametrize("fault", ["expired", "revoked", "invalid", "user-revoked", "unauthenticated"])
