@@ -138,6 +138,8 @@ class Commands:
         """Run a plan whose parameters may be queries; return the plan job (2021.0).
 
         params  {name: {"value": any, "type"?: "query" | "node_group"}}; PQL and node groups become certnames
+
+        Raises what `plan_run` raises, and QueryRefused.
         """
         draft = plan_body(
             "/command/environment_plan_run", plan_name, params, environment=environment, description=description,

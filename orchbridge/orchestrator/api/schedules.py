@@ -130,6 +130,7 @@ class Schedules:
         """Yield the scheduled jobs of the older API (since 2018.1.5).
 
         2021.7.0 deprecates it: there and later it may be empty whatever schedules there are, or gone.
+        Raises Unsupported where it is not there.
         """
 
         def page(at: int) -> tuple[Call, ...]:

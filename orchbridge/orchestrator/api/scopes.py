@@ -15,7 +15,7 @@ class Scopes:
         self._caller = caller
 
     async def task_targets(self) -> tuple[TaskTarget, ...]:
-        """Return all task targets."""
+        """Return all task targets. Raises Unsupported before 2019.4."""
         call = read("/scopes/task_targets")
         return all_made(call, await self._caller.told(call), TaskTarget.read)
 
